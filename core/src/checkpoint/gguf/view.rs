@@ -1,0 +1,102 @@
+//! A GGUF seen as a Hugging Face checkpoint: its configuration, its tensors under Hugging Face's names.
+
+use std::collections::BTreeMap;
+
+use super::super::{CheckpointError, HostData, HostTensor, Tensors};
+use super::{Gguf, Value};
+use crate::model::Config;
+use crate::model::family::gguf::{
+    MetaValue, Metadata, hf_name, permuted_heads, read_config, unpermute,
+};
+
+const EMBEDDING: &str = "token_embd.weight";
+const HEAD: &str = "output.weight";
+
+/// A GGUF under Hugging Face's names.
+pub(in super::super) struct View {
+    gguf: Gguf,
+    config: Config,
+    /// Hugging Face's name → the file's.
+    names: BTreeMap<String, String>,
+}
+
+impl View {
+    /// Finds configuration and names; a tensor that the architecture doesn't know is refused, since
+    /// leaving it out could change the model's output (`rope_freqs.weight` does).
+    pub(in super::super) fn new(gguf: Gguf) -> Result<Self, CheckpointError> {
+        let embedding = gguf
+            .tensors()
+            .get(EMBEDDING)
+            .ok_or_else(|| CheckpointError::missing(EMBEDDING))?;
+        let config = read_config(
+            &gguf,
+            embedding.shape[0],
+            !gguf.tensors().contains_key(HEAD),
+        )
+        .map_err(CheckpointError::model)?;
+        let mut names = BTreeMap::new();
+        for name in gguf.tensors().keys() {
+            let Some(hf) = hf_name(name) else {
+                let reason = "is not known for this architecture, and leaving it out could change the model's output";
+                return Err(CheckpointError::metadata(format!("tensor {name}"), reason));
+            };
+            names.insert(hf, name.clone());
+        }
+        Ok(Self {
+            gguf,
+            config,
+            names,
+        })
+    }
+
+    pub(in super::super) fn config(&self) -> &Config {
+        &self.config
+    }
+}
+
+impl Tensors for View {
+    fn names(&self) -> Vec<String> {
+        self.names.keys().cloned().collect()
+    }
+
+    fn tensor(&self, name: &str) -> Result<HostTensor, CheckpointError> {
+        let stored = self
+            .names
+            .get(name)
+            .ok_or_else(|| CheckpointError::missing(name))?;
+        let tensor = self.gguf.tensor(stored)?;
+        let Some(heads) = permuted_heads(&self.config, name) else {
+            return Ok(tensor);
+        };
+        let columns = tensor.shape.last().copied().unwrap_or(1);
+        let data = match tensor.data {
+            HostData::F32(v) => HostData::F32(unpermute(v, heads, columns)),
+            HostData::F16(v) => HostData::F16(unpermute(v, heads, columns)),
+            HostData::BF16(v) => HostData::BF16(unpermute(v, heads, columns)),
+        };
+        Ok(HostTensor {
+            shape: tensor.shape,
+            data,
+        })
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.gguf
+            .tensors()
+            .get(self.names.get(name)?)
+            .map(|info| info.shape.clone())
+    }
+}
+
+impl Metadata for Gguf {
+    fn get(&self, key: &str) -> Option<MetaValue> {
+        Some(match self.metadata().get(key)? {
+            Value::Unsigned(v) => MetaValue::Int(i64::try_from(*v).ok()?),
+            Value::Signed(v) => MetaValue::Int(*v),
+            Value::Float(v) => MetaValue::Float(*v),
+            Value::Bool(v) => MetaValue::Bool(*v),
+            Value::String(v) => MetaValue::Text(v.clone()),
+            Value::Array(_) => return None,
+        })
+    }
+}

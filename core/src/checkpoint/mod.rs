@@ -1,0 +1,41 @@
+//! Weights and tokenizers out of the formats they are published in: bytes → host tensors.
+//!
+//! Nothing is decoded before it is asked for: a format's reader checks the whole header once, keeps
+//! the bytes (a memory map, natively) and decodes one tensor per call.
+//! Every source names its tensors as Hugging Face does (`model.layers.0.self_attn.q_proj.weight`) and
+//! lays them out as Hugging Face does, so [`crate::model`] knows a single set of names.
+
+mod error;
+pub mod gguf;
+mod header_json;
+pub mod hf;
+pub mod safetensors;
+mod tensor;
+pub mod tokenizer;
+mod whole;
+
+use std::sync::Arc;
+
+pub use error::CheckpointError;
+pub use gguf::Gguf;
+pub use safetensors::Safetensors;
+pub use tensor::{HostData, HostTensor};
+pub use whole::{About, Checkpoint};
+
+/// The bytes of a file, wherever they live: natively a memory map, in the tab a `Vec`.
+pub type SharedBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
+/// Named tensors that are decoded one at a time.
+pub trait Tensors: Send + Sync {
+    /// All names, sorted.
+    fn names(&self) -> Vec<String>;
+
+    /// Decodes one tensor.
+    ///
+    /// # Errors
+    /// [`CheckpointError::MissingTensor`] when there is none of that name, else what is wrong with it.
+    fn tensor(&self, name: &str) -> Result<HostTensor, CheckpointError>;
+
+    /// The shape of one tensor, without decoding it; `None` when there is none of that name.
+    fn shape(&self, name: &str) -> Option<Vec<usize>>;
+}

@@ -1,0 +1,125 @@
+//! Byte-level BPE out of a GGUF's metadata.
+
+use tokenizers::models::bpe::{BPE, Merges, Vocab};
+use tokenizers::processors::template::TemplateProcessing;
+use tokenizers::{AddedToken, Tokenizer};
+
+use super::super::{CheckpointError, Gguf};
+use super::pre;
+
+const TOKENS: &str = "tokenizer.ggml.tokens";
+const MERGES: &str = "tokenizer.ggml.merges";
+const TYPES: &str = "tokenizer.ggml.token_type";
+const ADD_BOS: &str = "tokenizer.ggml.add_bos_token";
+
+/// `tokenizer.ggml.token_type` of a token that controls (`<|im_start|>`) and of one that a user added.
+const CONTROL: u64 = 3;
+const USER_DEFINED: u64 = 4;
+
+/// Builds the tokenizer.
+pub(super) fn build(gguf: &Gguf) -> Result<Tokenizer, CheckpointError> {
+    let pre = pre::find(gguf)?;
+    let tokens = gguf.strings(TOKENS)?;
+    let bpe = BPE::builder()
+        .vocab_and_merges(vocabulary(&tokens)?, merges(gguf)?)
+        .ignore_merges(pre.ignore_merges)
+        .build()
+        .map_err(|reason| CheckpointError::metadata(MERGES, reason.to_string()))?;
+    let mut tokenizer = Tokenizer::new(bpe);
+    pre.install(&mut tokenizer)?;
+    add_tokens(&mut tokenizer, gguf, &tokens)?;
+    if gguf.flag(ADD_BOS)?.unwrap_or(pre.add_bos) {
+        begin_with(&mut tokenizer, gguf, &tokens)?;
+    }
+    Ok(tokenizer)
+}
+
+fn vocabulary(tokens: &[&str]) -> Result<Vocab, CheckpointError> {
+    let mut vocab = Vocab::with_capacity(tokens.len());
+    for (id, token) in tokens.iter().enumerate() {
+        let id = u32::try_from(id)
+            .map_err(|_| CheckpointError::metadata(TOKENS, "has more than 2^32 tokens"))?;
+        if let Some(first) = vocab.insert((*token).to_owned(), id) {
+            let reason = format!(
+                "tokens {first} and {id} are both `{}`",
+                token.escape_debug()
+            );
+            return Err(CheckpointError::metadata(TOKENS, reason));
+        }
+    }
+    Ok(vocab)
+}
+
+fn merges(gguf: &Gguf) -> Result<Merges, CheckpointError> {
+    let pair = |(index, merge): (usize, &str)| {
+        let (left, right) = merge.split_once(' ').ok_or_else(|| {
+            CheckpointError::metadata(
+                MERGES,
+                format!("merge {index} (`{}`) is not a pair", merge.escape_debug()),
+            )
+        })?;
+        Ok((left.to_owned(), right.to_owned()))
+    };
+    gguf.strings(MERGES)?
+        .into_iter()
+        .enumerate()
+        .map(pair)
+        .collect()
+}
+
+/// Tokens that are cut out of the text before anything else is done with it.
+fn add_tokens(
+    tokenizer: &mut Tokenizer,
+    gguf: &Gguf,
+    tokens: &[&str],
+) -> Result<(), CheckpointError> {
+    if !gguf.metadata().contains_key(TYPES) {
+        return Ok(());
+    }
+    let types = gguf.numbers(TYPES)?;
+    if types.len() != tokens.len() {
+        let reason = format!("has {} entries for {} tokens", types.len(), tokens.len());
+        return Err(CheckpointError::metadata(TYPES, reason));
+    }
+    let with = |kind: u64| {
+        let chosen = tokens
+            .iter()
+            .zip(&types)
+            .filter(move |(_, t)| t.as_u64() == Some(kind));
+        chosen.map(move |(token, _)| {
+            AddedToken::from((*token).to_owned(), kind == CONTROL).normalized(false)
+        })
+    };
+    let failed = |reason: tokenizers::Error| CheckpointError::metadata(TYPES, reason.to_string());
+    tokenizer
+        .add_special_tokens(with(CONTROL))
+        .map_err(failed)?;
+    tokenizer.add_tokens(with(USER_DEFINED)).map_err(failed)?;
+    Ok(())
+}
+
+/// Puts the beginning-of-sequence token before every text.
+fn begin_with(
+    tokenizer: &mut Tokenizer,
+    gguf: &Gguf,
+    tokens: &[&str],
+) -> Result<(), CheckpointError> {
+    let key = "tokenizer.ggml.bos_token_id";
+    let id = gguf
+        .unsigned(key)?
+        .ok_or_else(|| CheckpointError::metadata(key, "is absent though it shall be added"))?;
+    let token = usize::try_from(id).ok().and_then(|id| tokens.get(id));
+    let token = *token
+        .ok_or_else(|| CheckpointError::metadata(key, format!("{id} is beyond the last token")))?;
+    let template = TemplateProcessing::builder()
+        .try_single(vec![token.to_owned(), "$A".to_owned()])
+        .and_then(|builder| {
+            builder
+                .special_tokens(vec![(token.to_owned(), id as u32)])
+                .build()
+                .map_err(|e| e.to_string())
+        })
+        .map_err(|reason| CheckpointError::metadata(key, reason))?;
+    tokenizer.with_post_processor(Some(template));
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! The teacher's last hidden states, computed once and kept.
+
+use std::ops::Range;
+
+use half::f16;
+
+use super::{Corpus, DistillError};
+use crate::checkpoint::SharedBytes;
+use crate::model::{Lm, TokenBatch};
+use crate::optim::read;
+
+/// The teacher's last hidden state of every token of a corpus: f16, little-endian, text after text
+/// as [`teacher_states`] made them. Natively a memory map of a file.
+pub struct TeacherStates {
+    bytes: SharedBytes,
+    width: usize,
+}
+
+/// The states of some texts, to be appended to a cache in the corpus's order: 2·d bytes a token.
+///
+/// # Errors
+/// A failing device, or a state that half precision can't hold.
+pub async fn teacher_states(
+    teacher: &Lm,
+    corpus: &Corpus,
+    texts: Range<usize>,
+) -> Result<Vec<u8>, DistillError> {
+    let ids: Vec<&[u32]> = texts
+        .clone()
+        .map(|text| corpus.item(text).ids.as_slice())
+        .collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let tokens = TokenBatch::padded(&ids, 0);
+    let hidden = teacher.hidden_all(&teacher.embed(&tokens));
+    let d = teacher.config().hidden_size;
+    let values = read(hidden).await?;
+    let mut bytes = Vec::new();
+    for ((text, ids), row) in texts.zip(&ids).zip(values.chunks(tokens.width * d)) {
+        for &value in &row[..ids.len() * d] {
+            let half = f16::from_f32(value);
+            if !half.is_finite() {
+                return Err(DistillError::Overflow(text));
+            }
+            bytes.extend(half.to_le_bytes());
+        }
+    }
+    Ok(bytes)
+}
+
+impl TeacherStates {
+    /// The cache of a corpus, for a teacher `width` numbers wide.
+    ///
+    /// # Errors
+    /// [`DistillError::States`] when it hasn't exactly one state for each token.
+    pub fn new(bytes: SharedBytes, corpus: &Corpus, width: usize) -> Result<Self, DistillError> {
+        let (found, expected) = ((*bytes).as_ref().len(), corpus.tokens() * width * 2);
+        if found == expected {
+            Ok(Self { bytes, width })
+        } else {
+            Err(DistillError::States { expected, found })
+        }
+    }
+
+    /// The states of one text, `[tokens, d]`.
+    pub(super) fn text(&self, corpus: &Corpus, text: usize) -> impl Iterator<Item = f32> + '_ {
+        let [start, end] = [text, text + 1].map(|text| corpus.start(text) * self.width * 2);
+        let pairs = (*self.bytes).as_ref()[start..end].chunks_exact(2);
+        pairs.map(|pair| f16::from_le_bytes([pair[0], pair[1]]).to_f32())
+    }
+}

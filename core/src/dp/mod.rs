@@ -1,0 +1,26 @@
+//! Differential privacy: one plan hands out sampler, clipper, noise and accountant.
+
+pub mod account;
+mod clip;
+mod config;
+mod entropy;
+mod ledger;
+mod mechanism;
+mod noise;
+mod plan;
+pub mod receipt;
+mod sample;
+mod selftest;
+mod slack;
+
+pub use clip::{ClipError, ClippedSum, Clipper, MAX_DIMENSION};
+pub use config::{Adjacency, Budget, Length, PlanConfig, PrivacyUnit, round_public};
+pub use entropy::{Entropy, EntropyError};
+pub use ledger::{DataId, Ledger, LedgerError, Reserved};
+pub use mechanism::{Completed, Mechanism, NoisedSum, StepError};
+pub use plan::{Plan, PlanError};
+pub use receipt::{Receipt, ReceiptError};
+pub use sample::{MicroBatch, PoissonBatch};
+pub use selftest::{KnownAnswer, SelfTestError, TOLERANCE, Untested};
+#[cfg(test)]
+mod tests;

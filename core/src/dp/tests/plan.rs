@@ -1,0 +1,126 @@
+use crate::dp::*;
+
+/// The paper's sst2 with bigger batches.
+pub(super) const CONFIG: PlanConfig = PlanConfig {
+    budget: Budget::Epsilon(8.0),
+    public_size: 67_000,
+    expected_batch: 256.0,
+    length: Length::Epochs(20.0),
+    max_grad_norm: 1.0,
+    target_delta: 1.5e-5,
+    unit: PrivacyUnit::Row,
+    adjacency: Adjacency::AddRemove,
+};
+
+#[test]
+fn calibration_reaches_the_budget_and_never_overshoots() {
+    for target in [0.5, 1.0, 3.0, 8.0] {
+        let plan = Plan::new(PlanConfig {
+            budget: Budget::Epsilon(target),
+            ..CONFIG
+        })
+        .unwrap();
+        assert!(
+            plan.epsilon() <= target && plan.epsilon() > target - 2e-3,
+            "{}",
+            plan.epsilon()
+        );
+        let ideal = account::epsilon(&[plan.event()], plan.delta()).unwrap();
+        assert!(
+            plan.epsilon() > ideal,
+            "the sampler's slack must be charged"
+        );
+        assert!(plan.epsilon() - ideal < 1e-3, "{} {ideal}", plan.epsilon());
+    }
+}
+
+#[test]
+fn the_same_noise_gives_the_same_plan() {
+    let asked = Plan::new(CONFIG).unwrap();
+    let budget = Budget::NoiseMultiplier(asked.noise_multiplier());
+    let given = Plan::new(PlanConfig { budget, ..CONFIG }).unwrap();
+    assert_eq!(
+        (asked.event(), asked.epsilon()),
+        (given.event(), given.epsilon())
+    );
+    assert_ne!(asked.hash(), given.hash());
+    assert_eq!(asked.steps(), 5235);
+}
+
+#[test]
+fn a_plan_survives_json_and_bad_ones_do_not() {
+    let plan = Plan::new(CONFIG).unwrap();
+    let text = serde_json::to_string(&plan).unwrap();
+    let back: Plan = serde_json::from_str(&text).unwrap();
+    assert_eq!((back.hash(), back), (plan.hash(), plan));
+    let bad = text.replace("67000", "0");
+    let message = serde_json::from_str::<Plan>(&bad).unwrap_err().to_string();
+    assert!(message.contains("public_size"), "{message}");
+}
+
+#[test]
+fn hostile_values_are_errors() {
+    let bad = |config: PlanConfig| Plan::new(config).unwrap_err();
+    for value in [f64::NAN, f64::INFINITY, -1.0, 0.0] {
+        bad(PlanConfig {
+            expected_batch: value,
+            ..CONFIG
+        });
+        bad(PlanConfig {
+            max_grad_norm: value,
+            ..CONFIG
+        });
+        bad(PlanConfig {
+            target_delta: value,
+            ..CONFIG
+        });
+        bad(PlanConfig {
+            budget: Budget::Epsilon(value),
+            ..CONFIG
+        });
+        bad(PlanConfig {
+            budget: Budget::NoiseMultiplier(value),
+            ..CONFIG
+        });
+        bad(PlanConfig {
+            length: Length::Epochs(value),
+            ..CONFIG
+        });
+    }
+    bad(PlanConfig {
+        length: Length::Steps(0),
+        ..CONFIG
+    });
+    bad(PlanConfig {
+        length: Length::Steps(u64::MAX),
+        ..CONFIG
+    });
+    bad(PlanConfig {
+        expected_batch: 67_001.0,
+        ..CONFIG
+    });
+    // A δ at which publishing one random row in the clear would pass.
+    bad(PlanConfig {
+        target_delta: 2.0 / 67_000.0,
+        ..CONFIG
+    });
+    let vacuous = PlanConfig {
+        budget: Budget::NoiseMultiplier(0.07),
+        ..CONFIG
+    };
+    assert!(matches!(bad(vacuous), PlanError::Vacuous(_)));
+}
+
+#[test]
+fn public_sizes_have_two_digits() {
+    for (rows, public) in [
+        (0, 0),
+        (7, 7),
+        (99, 99),
+        (104, 100),
+        (67_349, 67_000),
+        (9_951, 10_000),
+    ] {
+        assert_eq!(round_public(rows), public);
+    }
+}

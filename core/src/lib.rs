@@ -1,0 +1,18 @@
+//! Privacy of soft-prompt transfer (POST, ICML 2025): the method.
+//!
+//! Bytes in, values out: nothing here knows of files, clocks, terminals, networks or JavaScript,
+//! so the same code runs in a browser tab, in `post-native` and in the tests.
+//! `ARCHITECTURE.md` maps the rooms and says who may know whom.
+
+pub mod audit;
+pub mod bundle;
+pub mod checkpoint;
+pub mod distill;
+pub mod dp;
+pub mod model;
+pub mod optim;
+pub mod prompt;
+pub mod report;
+pub mod task;
+pub mod transfer;
+pub mod tune;

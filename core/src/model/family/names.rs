@@ -1,0 +1,58 @@
+//! What a family calls its tensors.
+
+/// How a family stores the matrix of a linear layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// `[out, in]`, PyTorch's `nn.Linear`.
+    OutIn,
+    /// `[in, out]`, GPT-2's `Conv1D`.
+    InOut,
+}
+
+/// Names of tensors, without `.weight` and `.bias`; those of a block also without the block's prefix.
+///
+/// A projection with several names is stored in pieces that the model keeps side by side in one matrix.
+#[derive(Debug)]
+pub struct Names {
+    /// Prefix that files of the bare model (without a head) leave out.
+    pub base: &'static str,
+    /// The embedding table.
+    pub embedding: &'static str,
+    /// The table of learned positions.
+    pub positions: Option<&'static str>,
+    /// The table of token types, whose row 0 is added to every position.
+    pub token_types: Option<&'static str>,
+    /// The norm after the embeddings.
+    pub embedding_norm: Option<&'static str>,
+    /// Prefix of a block, before and after its number.
+    pub block: [&'static str; 2],
+    /// The norm of the attention.
+    pub attention_norm: &'static str,
+    /// Query, key and value projections, or the one that holds all three.
+    pub qkv: &'static [&'static str],
+    /// Attention's output projection.
+    pub attention_output: &'static str,
+    /// The norm of the MLP.
+    pub mlp_norm: &'static str,
+    /// The projections into the MLP: gate and up, or the only one.
+    pub mlp_input: &'static [&'static str],
+    /// The projection out of the MLP.
+    pub mlp_output: &'static str,
+    /// The norm after the last block.
+    pub final_norm: Option<&'static str>,
+    /// The head's matrix, when it is not the embedding table.
+    pub head: &'static str,
+    /// The masked-LM head's dense layer, its norm, and the name of the vocabulary's bias.
+    pub masked_lm: Option<[&'static str; 3]>,
+    /// How matrices of linear layers lie on disk.
+    pub layout: Layout,
+}
+
+impl Names {
+    /// The full name of a part of block `layer`.
+    #[must_use]
+    pub fn in_block(&self, layer: usize, part: &str) -> String {
+        let [before, after] = self.block;
+        format!("{before}{layer}{after}{part}")
+    }
+}

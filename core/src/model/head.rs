@@ -1,0 +1,99 @@
+//! From the last hidden state to logits over the vocabulary, or over a few of its words.
+
+use std::sync::{Arc, OnceLock};
+
+use burn::tensor::{Device, Tensor, TensorData, activation};
+
+use super::{Embedding, Linear, Norm};
+
+/// `logits = h·Wᵀ + bias`, where masked-LM models put `norm(gelu(dense(h)))` for `h`.
+///
+/// The whole matrix goes to the device only when full logits are first asked for.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// `[V, d]` on the host; the embedding table itself when tied.
+    pub(super) matrix: Arc<Embedding>,
+    pub(super) transform: Option<MaskedLmTransform>,
+    /// `[V]`
+    pub(super) bias: Option<Arc<[f32]>>,
+    on_device: Arc<OnceLock<HeadRows>>,
+}
+
+/// `norm(gelu(dense(h)))`, the first half of BERT's and RoBERTa's masked-LM head.
+#[derive(Clone, Debug)]
+pub(super) struct MaskedLmTransform {
+    pub(super) dense: Linear,
+    pub(super) norm: Norm,
+}
+
+/// Some rows of the head, ready on the device.
+#[derive(Clone, Debug)]
+pub struct HeadRows {
+    /// `[k, d]`
+    matrix: Tensor<2>,
+    transform: Option<MaskedLmTransform>,
+    /// `[1, k]`
+    bias: Option<Tensor<2>>,
+}
+
+impl Head {
+    pub(super) fn new(
+        matrix: Arc<Embedding>,
+        transform: Option<MaskedLmTransform>,
+        bias: Option<Arc<[f32]>>,
+    ) -> Self {
+        Self {
+            matrix,
+            transform,
+            bias,
+            on_device: Arc::default(),
+        }
+    }
+
+    /// The rows of the given words, in their order.
+    pub(super) fn rows(&self, ids: &[u32], device: &Device) -> HeadRows {
+        let bias = self
+            .bias
+            .as_ref()
+            .map(|bias| ids.iter().map(|&id| bias[id as usize]).collect());
+        self.with_matrix(self.matrix.upload_rows(ids, device), bias, device)
+    }
+
+    /// The whole head; uploaded at the first call, shared afterwards.
+    pub(super) fn full(&self, device: &Device) -> &HeadRows {
+        self.on_device.get_or_init(|| {
+            let bias = self.bias.as_ref().map(|bias| bias.to_vec());
+            self.with_matrix(self.matrix.upload(device), bias, device)
+        })
+    }
+
+    fn with_matrix(&self, matrix: Tensor<2>, bias: Option<Vec<f32>>, device: &Device) -> HeadRows {
+        let upload = |bias: Vec<f32>| {
+            let width = bias.len();
+            Tensor::from_data(TensorData::new(bias, [1, width]), device)
+        };
+        HeadRows {
+            matrix,
+            transform: self.transform.clone(),
+            bias: bias.map(upload),
+        }
+    }
+}
+
+impl HeadRows {
+    /// `[rows, d]` → `[rows, k]`
+    #[must_use]
+    pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        let hidden = match &self.transform {
+            Some(MaskedLmTransform { dense, norm }) => {
+                norm.forward(activation::gelu(dense.forward(hidden)))
+            }
+            None => hidden,
+        };
+        let logits = hidden.matmul(self.matrix.clone().transpose());
+        match &self.bias {
+            Some(bias) => logits + bias.clone(),
+            None => logits,
+        }
+    }
+}

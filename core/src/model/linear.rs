@@ -1,0 +1,43 @@
+//! A linear layer whose weight lies the way the matrix product reads it.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+
+/// `y = x·W + b`.
+///
+/// Rows of all sequences are flattened into one matrix, so that one product serves the whole batch;
+/// projections that read the same input are kept side by side in one weight.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// `[in, out]`, contiguous.
+    pub weight: Param<Tensor<2>>,
+    /// `[out]`
+    pub bias: Option<Param<Tensor<1>>>,
+}
+
+impl Linear {
+    /// `[rows, in]` → `[rows, out]`
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        add_bias(
+            x.matmul(self.weight.val()),
+            self.bias.as_ref().map(Param::val),
+        )
+    }
+
+    /// The part of the layer that makes `columns` of the output: `[rows, in]` → `[rows, columns]`.
+    pub fn forward_columns(&self, x: Tensor<2>, columns: std::ops::Range<usize>) -> Tensor<2> {
+        let weight = self.weight.val().narrow(1, columns.start, columns.len());
+        let bias = self
+            .bias
+            .as_ref()
+            .map(|bias| bias.val().narrow(0, columns.start, columns.len()));
+        add_bias(x.matmul(weight), bias)
+    }
+}
+
+fn add_bias(x: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+    match bias {
+        Some(bias) => x + bias.unsqueeze(),
+        None => x,
+    }
+}

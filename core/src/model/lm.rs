@@ -1,0 +1,221 @@
+//! The language model: embeddings, blocks, norm, head.
+
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use super::attention::Places;
+use super::config::Position;
+use super::{Block, Config, Embedding, Head, HeadRows, Input, ModelError, Norm, TokenBatch};
+
+/// A transformer with frozen weights.
+///
+/// It lives on a plain device: only a prompt in the [`Input`], or blocks handed back through
+/// [`Lm::with_blocks`] after `train()`, are ever tracked by autodiff. Cloning shares all weights.
+#[derive(Clone, Debug)]
+pub struct Lm {
+    pub(super) config: Config,
+    pub(super) device: Device,
+    pub(super) embedding: Arc<Embedding>,
+    /// `[places, d]`; the row of place 0 first.
+    pub(super) positions: Option<Tensor<2>>,
+    pub(super) embedding_norm: Option<Norm>,
+    pub(super) blocks: Vec<Block>,
+    pub(super) final_norm: Option<Norm>,
+    pub(super) head: Head,
+}
+
+impl Lm {
+    /// What the model is made of.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where it lives.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The embedding table.
+    #[must_use]
+    pub fn embedding(&self) -> &Embedding {
+        &self.embedding
+    }
+
+    /// The blocks, first to last.
+    #[must_use]
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// The same model with other blocks: a student whose blocks are being trained.
+    ///
+    /// # Panics
+    /// If there is no block.
+    #[must_use]
+    pub fn with_blocks(&self, blocks: Vec<Block>) -> Self {
+        assert!(!blocks.is_empty(), "a model needs a block");
+        Self {
+            config: self.config.with_layers(blocks.len()),
+            blocks,
+            ..self.clone()
+        }
+    }
+
+    /// A student: this model's embeddings, norms and head around the named blocks, in the given order.
+    ///
+    /// Each parameter's id says its place, so an optimiser's saved state finds it again.
+    ///
+    /// # Errors
+    /// [`ModelError::NoSuchBlock`], or [`ModelError::Missing`] when none is named.
+    pub fn select_blocks(&self, chosen: &[usize]) -> Result<Self, ModelError> {
+        let last = self.blocks.len() - 1;
+        if chosen.is_empty() {
+            return Err(ModelError::missing("blocks", "at least one block"));
+        }
+        let pick = |(place, &block): (usize, &usize)| {
+            let found = self
+                .blocks
+                .get(block)
+                .ok_or(ModelError::NoSuchBlock { block, last })?;
+            Ok(super::load::renumbered(found.clone(), place))
+        };
+        let blocks = chosen
+            .iter()
+            .enumerate()
+            .map(pick)
+            .collect::<Result<_, ModelError>>()?;
+        Ok(self.with_blocks(blocks))
+    }
+
+    /// Looks tokens up on the host and uploads them.
+    ///
+    /// # Panics
+    /// If an id is not in the vocabulary, or a length exceeds the width.
+    #[must_use]
+    pub fn embed(&self, tokens: &TokenBatch) -> Input {
+        let embeddings = self.embedding.lookup(tokens, &self.device);
+        Input {
+            embeddings,
+            lengths: tokens.lengths.clone(),
+            prompt: 0,
+        }
+    }
+
+    /// The last hidden state, after the final norm, at one place in each row: `[batch, d]`.
+    ///
+    /// `positions` count from the first token of the *text*: the same position is meant with and
+    /// without a prompt.
+    ///
+    /// # Panics
+    /// If a position lies outside the input, or the input is longer than the model's table of places.
+    #[must_use]
+    pub fn hidden_at(&self, input: &Input, positions: &[usize]) -> Tensor<2> {
+        let [batch, width, _] = input.embeddings.dims();
+        assert_eq!(positions.len(), batch, "one position for each row");
+        let places: Vec<usize> = positions
+            .iter()
+            .map(|position| position + input.prompt)
+            .collect();
+        assert!(
+            places.iter().all(|&place| place < width),
+            "a position lies outside the input"
+        );
+        let (along, x) = self.before_blocks(input);
+        let at = along.at(&self.config, &input.lengths, &places, width, &self.device);
+        let (last, earlier) = self
+            .blocks
+            .split_last()
+            .expect("a model has at least one block");
+        let x = earlier
+            .iter()
+            .fold(x, |x, block| block.forward(x, batch, &along));
+        let rows: Vec<i32> = places
+            .iter()
+            .enumerate()
+            .map(|(row, place)| (row * width + place) as i32)
+            .collect();
+        let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [batch]), &self.device);
+        self.after_blocks(last.forward_at(x, rows, &at))
+    }
+
+    /// The last hidden state everywhere, prompt included: `[batch, n + width, d]`.
+    ///
+    /// # Panics
+    /// If the input is longer than the model's table of places.
+    #[must_use]
+    pub fn hidden_all(&self, input: &Input) -> Tensor<3> {
+        let [batch, width, d] = input.embeddings.dims();
+        let (along, x) = self.before_blocks(input);
+        let x = self
+            .blocks
+            .iter()
+            .fold(x, |x, block| block.forward(x, batch, &along));
+        self.after_blocks(x).reshape([batch, width, d])
+    }
+
+    /// Logits over the whole vocabulary: `[rows, d]` → `[rows, V]`.
+    #[must_use]
+    pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        self.head.full(&self.device).logits(hidden)
+    }
+
+    /// The head for a few words only.
+    ///
+    /// # Panics
+    /// If an id is not in the vocabulary.
+    #[must_use]
+    pub fn head_rows(&self, ids: &[u32]) -> HeadRows {
+        self.head.rows(ids, &self.device)
+    }
+
+    /// Adds places to the embeddings and flattens them: `[batch·width, d]`.
+    fn before_blocks(&self, input: &Input) -> (Places, Tensor<2>) {
+        let [batch, width, d] = input.embeddings.dims();
+        let mut x = input.embeddings.clone();
+        if let Some(table) = &self.positions {
+            let longest = table.dims()[0];
+            assert!(
+                width <= longest,
+                "{width} places, but the model knows {longest}"
+            );
+            x = x + table.clone().narrow(0, 0, width).unsqueeze();
+        }
+        let x = x.reshape([batch * width, d]);
+        let x = match &self.embedding_norm {
+            Some(norm) => norm.forward(x),
+            None => x,
+        };
+        (
+            Places::along(&self.config, &input.lengths, width, &self.device),
+            x,
+        )
+    }
+
+    fn after_blocks(&self, x: Tensor<2>) -> Tensor<2> {
+        match &self.final_norm {
+            Some(norm) => norm.forward(x),
+            None => x,
+        }
+    }
+
+    /// How many more places fit behind a prompt of `n` virtual tokens; `None` when nothing limits it.
+    #[must_use]
+    pub fn room(&self, n: usize) -> Option<usize> {
+        match self.config.position {
+            Position::Learned { offset } => {
+                Some((self.config.max_position_embeddings - offset).saturating_sub(n))
+            }
+            Position::Rotary { .. } => None,
+        }
+    }
+
+    /// Number of trainable values in the blocks.
+    #[must_use]
+    pub fn block_parameters(&self) -> usize {
+        self.blocks.iter().map(Module::num_params).sum()
+    }
+}

@@ -1,0 +1,301 @@
+//! Host tensors under Hugging Face's names → a model on a device.
+
+use std::sync::Arc;
+
+use burn::module::{Module, ModuleMapper, Param, ParamId};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::config::{HeadKind, NormKind, Position};
+use super::family::{Layout, Names};
+use super::head::MaskedLmTransform;
+use super::{Attention, Block, Config, Embedding, Head, Linear, Lm, Mlp, ModelError, Norm};
+use crate::checkpoint::{CheckpointError, HostTensor, Tensors};
+
+impl Lm {
+    /// Loads a model, one tensor after the other, so that no more than one is in memory twice.
+    ///
+    /// # Errors
+    /// [`ModelError::Checkpoint`] names the tensor that is missing or has another shape than the
+    /// configuration says; [`ModelError::Unsupported`] a bias that the configuration doesn't know.
+    pub fn load(
+        config: &Config,
+        tensors: &dyn Tensors,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        let source = Source {
+            config,
+            tensors,
+            names: config.family.names(),
+            device,
+        };
+        source.refuse_unknown_biases()?;
+        let embedding = Arc::new(source.table(source.names.embedding)?);
+        Ok(Self {
+            config: config.clone(),
+            device: device.clone(),
+            positions: source.positions()?,
+            embedding_norm: source
+                .names
+                .embedding_norm
+                .map(|name| source.norm(name))
+                .transpose()?,
+            blocks: (0..config.num_hidden_layers)
+                .map(|layer| source.block(layer))
+                .collect::<Result<_, _>>()?,
+            final_norm: source
+                .names
+                .final_norm
+                .map(|name| source.norm(name))
+                .transpose()?,
+            head: source.head(&embedding)?,
+            embedding,
+        })
+    }
+}
+
+struct Source<'a> {
+    config: &'a Config,
+    tensors: &'a dyn Tensors,
+    names: &'static Names,
+    device: &'a Device,
+}
+
+impl Source<'_> {
+    /// A tensor of the given shape, with or without the family's prefix.
+    fn host(&self, name: &str, shape: &[usize]) -> Result<HostTensor, CheckpointError> {
+        let bare = name
+            .strip_prefix(self.names.base)
+            .filter(|_| self.tensors.shape(name).is_none());
+        let bare = bare.filter(|bare| self.tensors.shape(bare).is_some());
+        self.tensors
+            .tensor(bare.unwrap_or(name))?
+            .expect_shape(name, shape)
+    }
+
+    fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>, CheckpointError> {
+        Ok(self.host(name, &[length])?.into_f32())
+    }
+
+    fn table(&self, name: &str) -> Result<Embedding, CheckpointError> {
+        let shape = [self.config.vocab_size, self.config.hidden_size];
+        Ok(Embedding::new(
+            self.host(&format!("{name}.weight"), &shape)?,
+        ))
+    }
+
+    fn parameter<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Param<Tensor<D>> {
+        Param::from_data(TensorData::new(values, shape), self.device)
+    }
+
+    fn norm(&self, name: &str) -> Result<Norm, CheckpointError> {
+        let d = self.config.hidden_size;
+        let read = |part: &str| Ok(self.parameter(self.vector(&format!("{name}.{part}"), d)?, [d]));
+        Ok(Norm {
+            weight: read("weight")?,
+            bias: (self.config.norm == NormKind::LayerNorm)
+                .then(|| read("bias"))
+                .transpose()?,
+            eps: self.config.norm_eps,
+        })
+    }
+
+    /// A projection `input → Σ outputs`, stored in `names.len()` pieces or in one.
+    fn linear(
+        &self,
+        names: &[String],
+        input: usize,
+        outputs: &[usize],
+        bias: bool,
+    ) -> Result<Linear, CheckpointError> {
+        let total = outputs.iter().sum();
+        let whole = [total];
+        let outputs = if names.len() == 1 { &whole } else { outputs };
+        let mut weight = vec![0.0; input * total];
+        let mut biases = Vec::new();
+        let mut column = 0;
+        for (name, &output) in names.iter().zip(outputs) {
+            let shape = self.names.layout.shape(input, output);
+            let piece = self.host(&format!("{name}.weight"), &shape)?.into_f32();
+            place_columns(
+                &mut weight,
+                total,
+                column,
+                &piece,
+                output,
+                self.names.layout,
+            );
+            if bias {
+                biases.extend(self.vector(&format!("{name}.bias"), output)?);
+            }
+            column += output;
+        }
+        let bias = bias.then(|| self.parameter(biases, [total]));
+        Ok(Linear {
+            weight: self.parameter(weight, [input, total]),
+            bias,
+        })
+    }
+
+    fn block(&self, layer: usize) -> Result<Block, CheckpointError> {
+        let (config, names) = (self.config, self.names);
+        let (d, f, q, k) = (
+            config.hidden_size,
+            config.intermediate_size,
+            config.query_width(),
+            config.key_width(),
+        );
+        let full = |parts: &[&str]| {
+            parts
+                .iter()
+                .map(|part| names.in_block(layer, part))
+                .collect::<Vec<_>>()
+        };
+        let inputs: &[usize] = if config.gated_mlp { &[f, f] } else { &[f] };
+        let block = Block {
+            attention_norm: self.norm(&names.in_block(layer, names.attention_norm))?,
+            attention: Attention {
+                qkv: self.linear(&full(names.qkv), d, &[q, k, k], config.qkv_bias)?,
+                output: self.linear(
+                    &full(&[names.attention_output]),
+                    q,
+                    &[d],
+                    config.attention_output_bias,
+                )?,
+                heads: config.num_attention_heads,
+                kv_heads: config.num_key_value_heads,
+                head_dim: config.head_dim,
+            },
+            mlp_norm: self.norm(&names.in_block(layer, names.mlp_norm))?,
+            mlp: Mlp {
+                input: self.linear(&full(names.mlp_input), d, inputs, config.mlp_bias)?,
+                output: self.linear(&full(&[names.mlp_output]), f, &[d], config.mlp_bias)?,
+                gated: config.gated_mlp,
+                activation: config.hidden_act,
+            },
+            placement: config.norm_placement,
+        };
+        Ok(renumbered(block, layer))
+    }
+
+    /// Learned places from 0 on, with the row of token type 0 added to each: every token is of that type.
+    fn positions(&self) -> Result<Option<Tensor<2>>, CheckpointError> {
+        let (Position::Learned { offset }, Some(name)) =
+            (self.config.position, self.names.positions)
+        else {
+            return Ok(None);
+        };
+        let (rows, d) = (self.config.max_position_embeddings, self.config.hidden_size);
+        let mut table = self
+            .host(&format!("{name}.weight"), &[rows, d])?
+            .into_f32()
+            .split_off(offset * d);
+        if let Some(types) = self.names.token_types {
+            let name = format!("{types}.weight");
+            let count = self
+                .tensors
+                .shape(&name)
+                .and_then(|shape| shape.first().copied())
+                .unwrap_or(1)
+                .max(1);
+            let types = self.host(&name, &[count, d])?.into_f32();
+            for row in table.chunks_exact_mut(d) {
+                row.iter_mut()
+                    .zip(&types)
+                    .for_each(|(value, kind)| *value += kind);
+            }
+        }
+        Ok(Some(Tensor::from_data(
+            TensorData::new(table, [rows - offset, d]),
+            self.device,
+        )))
+    }
+
+    fn head(&self, embedding: &Arc<Embedding>) -> Result<Head, CheckpointError> {
+        let matrix = match self.config.tie_word_embeddings {
+            true => Arc::clone(embedding),
+            false => Arc::new(self.table(self.names.head)?),
+        };
+        let (HeadKind::MaskedLm, Some([dense, norm, bias])) =
+            (self.config.head, self.names.masked_lm)
+        else {
+            return Ok(Head::new(matrix, None, None));
+        };
+        let d = self.config.hidden_size;
+        let transform = MaskedLmTransform {
+            dense: self.linear(&[dense.to_owned()], d, &[d], true)?,
+            norm: self.norm(norm)?,
+        };
+        let bias = self.vector(bias, self.config.vocab_size)?;
+        Ok(Head::new(matrix, Some(transform), Some(bias.into())))
+    }
+
+    /// A bias that the configuration doesn't mention would be left out silently.
+    fn refuse_unknown_biases(&self) -> Result<(), ModelError> {
+        let parts = [
+            (self.config.qkv_bias, self.names.qkv),
+            (
+                self.config.attention_output_bias,
+                &[self.names.attention_output],
+            ),
+            (self.config.mlp_bias, self.names.mlp_input),
+            (self.config.mlp_bias, &[self.names.mlp_output]),
+        ];
+        for part in parts
+            .iter()
+            .filter(|(known, _)| !known)
+            .flat_map(|(_, parts)| parts.iter())
+        {
+            let name = format!("{}.bias", self.names.in_block(0, part));
+            if self.tensors.shape(&name).is_some() {
+                return Err(ModelError::unsupported("no bias", format!("tensor {name}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Layout {
+    /// The shape on disk of a projection `input → output`.
+    pub(super) fn shape(self, input: usize, output: usize) -> [usize; 2] {
+        match self {
+            Self::OutIn => [output, input],
+            Self::InOut => [input, output],
+        }
+    }
+}
+
+/// Writes a stored matrix into columns of an `[in, total]` one.
+fn place_columns(
+    weight: &mut [f32],
+    total: usize,
+    column: usize,
+    piece: &[f32],
+    output: usize,
+    layout: Layout,
+) {
+    let input = weight.len() / total;
+    for (i, row) in weight.chunks_exact_mut(total).enumerate() {
+        let row = &mut row[column..column + output];
+        match layout {
+            Layout::InOut => row.copy_from_slice(&piece[i * output..(i + 1) * output]),
+            Layout::OutIn => row
+                .iter_mut()
+                .enumerate()
+                .for_each(|(o, value)| *value = piece[o * input + i]),
+        }
+    }
+}
+
+/// The block with ids that tell its place, the same in every process.
+pub(super) fn renumbered(block: Block, place: usize) -> Block {
+    struct Number(u64);
+    impl ModuleMapper for Number {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            self.0 += 1;
+            let (_, tensor, mapper) = param.consume();
+            Param::from_mapped_value(ParamId::from(self.0), tensor, mapper)
+        }
+    }
+    // No block has as many parameters as 1000.
+    block.map(&mut Number(1000 * place as u64))
+}

@@ -1,0 +1,66 @@
+//! Who may look at whom, as a number that is added to the attention scores.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::Config;
+
+/// Added where a query may not look. Large enough that its exponential is 0 beside any real score,
+/// and finite, so that a row that may look nowhere stays a number.
+const BLOCKED: f32 = -1e9;
+
+/// `[batch or 1, 1, queries or 1, keys]`, for queries at the places `0..width`.
+///
+/// Right padding stands after everything real, so to a causal model it is the future like any other:
+/// one triangle serves all rows. A bidirectional model must not see keys beyond a row's length.
+/// What a *padded* query computes is never read.
+pub(super) fn along(
+    config: &Config,
+    lengths: &[usize],
+    width: usize,
+    device: &Device,
+) -> Tensor<4> {
+    if config.causal {
+        upload(
+            (0..width).map(|query| query + 1),
+            width,
+            |rows| [1, 1, rows, width],
+            device,
+        )
+    } else {
+        upload(
+            lengths.iter().copied(),
+            width,
+            |rows| [rows, 1, 1, width],
+            device,
+        )
+    }
+}
+
+/// `[batch, 1, 1, keys]`, for one query at `places[i]` in row i.
+pub(super) fn at(
+    config: &Config,
+    lengths: &[usize],
+    places: &[usize],
+    width: usize,
+    device: &Device,
+) -> Tensor<4> {
+    let visible = lengths
+        .iter()
+        .zip(places)
+        .map(|(&length, &place)| if config.causal { place + 1 } else { length });
+    upload(visible, width, |rows| [rows, 1, 1, width], device)
+}
+
+/// One row of the mask for each number of visible keys.
+fn upload(
+    visible: impl Iterator<Item = usize>,
+    width: usize,
+    shape: impl Fn(usize) -> [usize; 4],
+    device: &Device,
+) -> Tensor<4> {
+    let values: Vec<f32> = visible
+        .flat_map(|visible| (0..width).map(move |key| if key < visible { 0.0 } else { BLOCKED }))
+        .collect();
+    let rows = values.len() / width;
+    Tensor::from_data(TensorData::new(values, shape(rows)), device)
+}

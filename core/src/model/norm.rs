@@ -1,0 +1,39 @@
+//! Normalisation over the width of the residual stream.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+
+/// RMSNorm or LayerNorm.
+///
+/// RMSNorm: `y = x / sqrt(mean(x²) + eps) · weight` (Zhang and Sennrich 2019).
+/// LayerNorm: `y = (x − mean(x)) / sqrt(var(x) + eps) · weight + bias` (Ba et al. 2016).
+/// A norm with a bias is a LayerNorm: no family has the one without the other.
+#[derive(Module, Debug)]
+pub struct Norm {
+    /// `[d]`
+    pub weight: Param<Tensor<1>>,
+    /// `[d]`, LayerNorm only.
+    pub bias: Option<Param<Tensor<1>>>,
+    /// Added under the root.
+    pub eps: f64,
+}
+
+impl Norm {
+    /// `[rows, d]` → `[rows, d]`
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let weight = self.weight.val().unsqueeze();
+        match &self.bias {
+            None => scale_to_unit(x, self.eps) * weight,
+            Some(bias) => {
+                let mean = x.clone().mean_dim(1);
+                scale_to_unit(x - mean, self.eps) * weight + bias.val().unsqueeze()
+            }
+        }
+    }
+}
+
+/// `x / sqrt(mean(x²) + eps)` for each row.
+fn scale_to_unit(x: Tensor<2>, eps: f64) -> Tensor<2> {
+    let root = (x.clone() * x.clone()).mean_dim(1).add_scalar(eps).sqrt();
+    x / root
+}

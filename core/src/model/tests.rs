@@ -1,0 +1,264 @@
+//! What must hold for every family, whatever the weights.
+#![allow(clippy::unwrap_used)]
+
+use burn::module::Module;
+use burn::tensor::{Tensor, TensorData};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use super::testing::{Memory, gpt2, llama, random, random_tensors, roberta, uniform};
+use super::{Config, Lm, ModelError, TokenBatch};
+
+const SEQUENCES: [&[u32]; 3] = [&[3, 1, 4, 1, 5, 9, 2], &[6, 5], &[22, 0, 8, 9]];
+const PROMPT: usize = 3;
+
+fn families() -> [Config; 3] {
+    [llama(), gpt2(), roberta()]
+}
+
+fn prompt(model: &Lm, batch: usize, seed: u64) -> Tensor<3> {
+    let shape = [batch, PROMPT, model.config().hidden_size];
+    let values = uniform(
+        &mut ChaCha20Rng::seed_from_u64(seed),
+        shape.iter().product(),
+    );
+    Tensor::from_data(TensorData::new(values, shape), model.device())
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    pollster::block_on(tensor.into_data_async())
+        .unwrap()
+        .try_into_vec()
+        .unwrap()
+}
+
+#[track_caller]
+fn assert_close(found: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(found.len(), expected.len());
+    let scale = expected.iter().fold(0.0_f32, |scale, x| scale.max(x.abs()));
+    assert!(scale > 1e-5, "nothing to compare: {scale}");
+    for (i, (x, y)) in found.iter().zip(expected).enumerate() {
+        assert!(
+            (x - y).abs() <= tolerance * scale,
+            "at {i}: {x} instead of {y}"
+        );
+    }
+}
+
+#[test]
+fn right_padding_changes_nothing() {
+    for config in families() {
+        let model = random(&config, 1);
+        let padded = TokenBatch::padded(&SEQUENCES, 11);
+        let together = model.embed(&padded).with_prompt(prompt(&model, 3, 2));
+        let together = values(model.hidden_at(&together, &[6, 1, 3]));
+        for (row, sequence) in SEQUENCES.iter().enumerate() {
+            let alone = model.embed(&TokenBatch::padded(&[sequence], 0));
+            let alone = alone.with_prompt(prompt(&model, 3, 2).narrow(0, row, 1));
+            let alone = values(model.hidden_at(&alone, &alone.last()));
+            let d = config.hidden_size;
+            assert_close(&together[row * d..(row + 1) * d], &alone, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn hidden_at_is_hidden_all_at_the_position() {
+    for config in families() {
+        let model = random(&config, 3);
+        let input = model
+            .embed(&TokenBatch::padded(&SEQUENCES, 0))
+            .with_prompt(prompt(&model, 3, 4));
+        let all = model.hidden_all(&input);
+        for positions in [[6, 1, 3], [0, 0, 2]] {
+            let at = values(model.hidden_at(&input, &positions));
+            for (row, position) in positions.into_iter().enumerate() {
+                let expected = values(all.clone().narrow(0, row, 1).narrow(
+                    1,
+                    PROMPT + position,
+                    1,
+                ));
+                let d = config.hidden_size;
+                assert_close(&at[row * d..(row + 1) * d], &expected, 1e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn head_rows_are_columns_of_the_full_logits() {
+    for config in families() {
+        let model = random(&config, 5);
+        let input = model.embed(&TokenBatch::padded(&SEQUENCES, 0));
+        let hidden = model.hidden_at(&input, &input.last());
+        let full = values(model.logits(hidden.clone()));
+        let ids = [17, 0, 17, 22];
+        let some = values(model.head_rows(&ids).logits(hidden));
+        for row in 0..SEQUENCES.len() {
+            let expected: Vec<f32> = ids
+                .iter()
+                .map(|&id| full[row * config.vocab_size + id as usize])
+                .collect();
+            assert_close(
+                &some[row * ids.len()..(row + 1) * ids.len()],
+                &expected,
+                1e-5,
+            );
+        }
+    }
+}
+
+/// One backward pass of the summed loss leaves each example's gradient in its row of the prompt.
+#[test]
+fn prompt_gradients_come_back_example_by_example() {
+    for config in families() {
+        let model = random(&config, 6);
+        let gradient = |sequences: &[&[u32]], prompt: Tensor<3>| {
+            let leaf = prompt.autodiff().require_grad();
+            let input = model
+                .embed(&TokenBatch::padded(sequences, 0))
+                .with_prompt(leaf.clone());
+            let logits = model
+                .head_rows(&[2, 7])
+                .logits(model.hidden_at(&input, &input.last()));
+            let mut grads = (logits.clone() * logits).sum().backward();
+            values(leaf.grad_remove(&mut grads).unwrap())
+        };
+        let together = gradient(&SEQUENCES, prompt(&model, 3, 7));
+        for (row, sequence) in SEQUENCES.iter().enumerate() {
+            let alone = gradient(&[sequence], prompt(&model, 3, 7).narrow(0, row, 1));
+            let n = PROMPT * config.hidden_size;
+            assert_close(&together[row * n..(row + 1) * n], &alone, 1e-5);
+        }
+    }
+}
+
+/// Against finite differences, so that a backward pass which is consistently wrong is seen too.
+#[test]
+fn prompt_gradient_is_the_slope() {
+    for config in families() {
+        let model = random(&config, 8);
+        let start = prompt(&model, 1, 9);
+        let loss = |prompt: Tensor<3>| {
+            let input = model
+                .embed(&TokenBatch::padded(&SEQUENCES[..1], 0))
+                .with_prompt(prompt);
+            model
+                .head_rows(&[2])
+                .logits(model.hidden_at(&input, &input.last()))
+                .sum()
+        };
+        let leaf = start.clone().autodiff().require_grad();
+        let mut grads = loss(leaf.clone()).backward();
+        let gradient = leaf.grad_remove(&mut grads).unwrap();
+        let direction = prompt(&model, 1, 10);
+        let slope = values((gradient * direction.clone()).sum())[0];
+        let step = 1e-2;
+        let ahead = values(loss(start.clone() + direction.clone() * step))[0];
+        let behind = values(loss(start - direction * step))[0];
+        let expected = (ahead - behind) / (2.0 * step as f32);
+        assert!(
+            (slope - expected).abs() <= 0.02 * expected.abs().max(0.05),
+            "{slope} instead of {expected}"
+        );
+    }
+}
+
+#[test]
+fn blocks_can_be_trained() {
+    for config in families() {
+        let model = random(&config, 11);
+        let student = model.select_blocks(&[0, 2]).unwrap();
+        let trained = student.with_blocks(
+            student
+                .blocks()
+                .iter()
+                .cloned()
+                .map(Module::train)
+                .collect(),
+        );
+        let input = trained.embed(&TokenBatch::padded(&SEQUENCES, 0));
+        let hidden = trained.hidden_all(&input);
+        let grads = (hidden.clone() * hidden).sum().backward();
+        for block in trained.blocks() {
+            for weight in [
+                &block.attention.qkv,
+                &block.attention.output,
+                &block.mlp.input,
+                &block.mlp.output,
+            ] {
+                let gradient = values(weight.weight.val().grad(&grads).unwrap());
+                assert!(gradient.iter().any(|x| x.abs() > 1e-6));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_student_of_all_blocks_is_the_teacher() {
+    let model = random(&llama(), 12);
+    let input = model.embed(&TokenBatch::padded(&SEQUENCES, 0));
+    let same = model.select_blocks(&[0, 1, 2]).unwrap();
+    assert_eq!(
+        values(same.hidden_all(&input)),
+        values(model.hidden_all(&input))
+    );
+    let other = model.select_blocks(&[2, 1]).unwrap();
+    assert_ne!(
+        values(other.hidden_all(&input)),
+        values(model.hidden_all(&input))
+    );
+    assert_eq!(other.config().num_hidden_layers, 2);
+    assert!(matches!(
+        model.select_blocks(&[0, 3]),
+        Err(ModelError::NoSuchBlock { block: 3, last: 2 })
+    ));
+    assert!(model.select_blocks(&[]).is_err());
+}
+
+/// RoBERTa's token types are added to its places when loading, so there the function is compared.
+#[test]
+fn named_tensors_are_what_was_loaded() {
+    for config in families() {
+        let stored = random_tensors(&config, 13);
+        let model = random(&config, 13);
+        let named = pollster::block_on(model.named_tensors()).unwrap();
+        if config.family.names().token_types.is_none() {
+            assert_eq!(
+                named
+                    .iter()
+                    .cloned()
+                    .collect::<std::collections::BTreeMap<_, _>>(),
+                stored
+            );
+        }
+        let again = Lm::load(
+            &config,
+            &Memory(named.into_iter().collect()),
+            model.device(),
+        )
+        .unwrap();
+        let input = model.embed(&TokenBatch::padded(&SEQUENCES, 0));
+        assert_eq!(
+            values(again.logits(again.hidden_at(&input, &[1, 1, 1]))),
+            values(model.logits(model.hidden_at(&input, &[1, 1, 1])))
+        );
+    }
+}
+
+#[test]
+fn a_bias_that_the_config_does_not_know_is_refused() {
+    let config = llama();
+    let mut tensors = random_tensors(&config, 14);
+    let bias = crate::checkpoint::HostTensor::f32([60], vec![0.0; 60]);
+    tensors.insert("model.layers.0.self_attn.q_proj.bias".into(), bias);
+    let loaded = Lm::load(&config, &Memory(tensors), &burn::tensor::Device::default());
+    assert!(matches!(loaded, Err(ModelError::Unsupported { .. })));
+}
+
+#[test]
+fn every_family_writes_the_config_that_it_reads() {
+    for config in families() {
+        assert_eq!(Config::from_hf(&config.to_hf()).unwrap(), config);
+    }
+}

@@ -1,0 +1,96 @@
+//! Divergences at a temperature, with their slopes written down instead of traced.
+//!
+//! Logits over a whole vocabulary are the largest tensors there are. Tracing them through autodiff
+//! would keep several copies; their slopes are known in closed form, so the graph can end at the
+//! hidden state: [`head_slope`] gives ∂loss/∂h, and `sum(h · ∂loss/∂h)` stands in for the loss.
+
+use burn::tensor::{Tensor, activation};
+
+/// A loss for each row, and its slope in the logits.
+pub struct Softened {
+    /// `[rows, 1]`
+    pub value: Tensor<2>,
+    /// ∂value/∂logits, `[rows, V]`
+    pub slope: Tensor<2>,
+}
+
+/// T²·KL(softmax(target/T) ‖ softmax(logits/T)) for each row (Hinton, Vinyals and Dean, 2015).
+///
+/// With p and q the two distributions the slope is T·(q − p).
+pub fn divergence(target: Tensor<2>, logits: Tensor<2>, temperature: f64) -> Softened {
+    let log_p = activation::log_softmax(target / temperature, 1);
+    let log_q = activation::log_softmax(logits / temperature, 1);
+    let (p, q) = (log_p.clone().exp(), log_q.clone().exp());
+    let value = (p.clone() * (log_p - log_q)).sum_dim(1) * (temperature * temperature);
+    let slope = (q - p) * temperature;
+    Softened { value, slope }
+}
+
+/// The loss and ∂loss/∂hidden for `hidden` `[rows, d]`, where `head` makes logits `[rows, V]` and
+/// `loss` their value and slope. Both come back as plain tensors: `[rows, 1]` and `[rows, d]`.
+pub fn head_slope(
+    head: impl FnOnce(Tensor<2>) -> Tensor<2>,
+    hidden: Tensor<2>,
+    loss: impl FnOnce(Tensor<2>) -> Softened,
+) -> (Tensor<2>, Tensor<2>) {
+    // The head may be more than a matrix (BERT's has a layer and a norm), so its own backward pass
+    // is left to autodiff; it keeps only what a product with a frozen matrix needs.
+    let leaf = hidden.inner().autodiff().require_grad();
+    let logits = head(leaf.clone());
+    let Softened { value, slope } = loss(logits.clone().inner());
+    let mut grads = (logits * slope).sum().backward();
+    let gradient = leaf.grad_remove(&mut grads);
+    (value, gradient.unwrap_or_else(|| leaf.inner().zeros_like()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use burn::tensor::{Device, TensorData};
+    use pollster::block_on;
+
+    use super::*;
+    use crate::optim::{SplitMix64, read};
+
+    fn noise(shape: [usize; 2], seed: u64) -> Tensor<2> {
+        let mut generator = SplitMix64::new(seed);
+        let values = (0..shape[0] * shape[1]).map(|_| 4.0 * generator.unit() as f32 - 2.0);
+        Tensor::from_data(TensorData::new(values.collect(), shape), &Device::default())
+    }
+
+    fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        block_on(read(tensor)).unwrap()
+    }
+
+    /// By hand: p = (¾, ¼), q = (½, ½) at T = 1.
+    #[test]
+    fn divergence_of_a_coin() {
+        let at = |values: [f32; 2]| Tensor::<2>::from_data([values], &Device::default());
+        let found = divergence(at([3f32.ln(), 0.0]), at([0.2, 0.2]), 1.0);
+        let expected = 0.75 * 1.5f32.ln() + 0.25 * 0.5f32.ln();
+        assert!((values(found.value)[0] - expected).abs() < 1e-6);
+        let slope = values(found.slope);
+        assert!((slope[0] + 0.25).abs() < 1e-6 && (slope[1] - 0.25).abs() < 1e-6);
+    }
+
+    /// The slope written down equals the one that autodiff traces, also through a head that is more
+    /// than a matrix.
+    #[test]
+    fn slopes_equal_autodiffs() {
+        let (target, hidden) = (noise([5, 23], 3), noise([5, 20], 4));
+        let head = |hidden: Tensor<2>| activation::gelu(hidden).matmul(noise([20, 23], 5));
+        for temperature in [1.0, 2.0] {
+            let loss = |logits| divergence(target.clone(), logits, temperature);
+            let (value, slope) = head_slope(head, hidden.clone(), loss);
+            let leaf = hidden.clone().autodiff().require_grad();
+            let traced = divergence(target.clone(), head(leaf.clone()), temperature);
+            let mut grads = traced.value.clone().sum().backward();
+            let expected = values(leaf.grad_remove(&mut grads).unwrap());
+            assert!(expected.iter().any(|x| x.abs() > 1e-2));
+            for (a, b) in values(slope).iter().zip(&expected) {
+                assert!((a - b).abs() < 2e-5, "{a} {b}");
+            }
+            assert_eq!(values(value), values(traced.value.inner()));
+        }
+    }
+}

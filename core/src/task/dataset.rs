@@ -1,0 +1,355 @@
+//! From a table's cells to the rows of a task: text, class, group.
+
+use std::collections::HashMap;
+
+use sha2::{Digest, Sha256};
+
+use super::file::Task;
+use super::table::{BadReason, BadRow, Table, TableRow};
+
+/// How much of a strange label a message quotes.
+const QUOTED: usize = 40;
+
+/// Whether rows must carry a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Labels {
+    /// Rows without a known label are bad rows (private data, test data).
+    Required,
+    /// The label column is not looked at and may be missing (public text for the transfer).
+    Unused,
+}
+
+/// One row that can be encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Line of the file, from 1.
+    pub line: usize,
+    /// Text of each of the template's fields, in their order.
+    pub texts: Vec<String>,
+    /// Class index; none where labels are unused.
+    pub label: Option<usize>,
+    /// Value of the task's group column.
+    pub group: Option<String>,
+}
+
+/// A later row with the same text as an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Duplicate {
+    /// Line of the later row.
+    pub line: usize,
+    /// Line of the first.
+    pub first: usize,
+    /// Whether both carry the same label.
+    pub same_label: bool,
+}
+
+/// The rows of a task. Every row of the file is in exactly one of the three.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Dataset {
+    /// What can be encoded.
+    pub rows: Vec<Row>,
+    /// What cannot, in the order of the lines.
+    pub bad: Vec<BadRow>,
+    /// Lines that the task's `ignored_labels` leave out.
+    pub ignored: Vec<usize>,
+}
+
+/// Why a table does not fit the task.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DatasetError {
+    /// A column that the task reads is not there.
+    #[error(
+        "the table has no column `{column}`, which the task `{task}` reads; its columns are {columns}; map another one in the task's [columns]"
+    )]
+    MissingColumn {
+        /// The missing header.
+        column: String,
+        /// The task's name.
+        task: String,
+        /// The headers there are.
+        columns: String,
+    },
+    /// Not one row is usable.
+    #[error("none of the table's {count} rows can be used; the first: {first}")]
+    NoRows {
+        /// Rows left out.
+        count: usize,
+        /// The first one's reason.
+        first: String,
+    },
+}
+
+impl Task {
+    /// The table's rows as this task reads them.
+    ///
+    /// # Errors
+    /// [`DatasetError`] where a column is missing or no row is left.
+    pub fn dataset(&self, table: &Table, labels: Labels) -> Result<Dataset, DatasetError> {
+        let columns = Columns::find(self, table, labels)?;
+        let mut dataset = Dataset {
+            bad: table.bad.clone(),
+            ..Dataset::default()
+        };
+        for row in &table.rows {
+            match columns.read(self, row) {
+                Ok(Some(row)) => dataset.rows.push(row),
+                Ok(None) => dataset.ignored.push(row.line),
+                Err(reason) => dataset.bad.push(BadRow {
+                    line: row.line,
+                    reason,
+                }),
+            }
+        }
+        dataset.bad.sort_by_key(|bad| bad.line);
+        if dataset.rows.is_empty() {
+            let first = dataset
+                .bad
+                .first()
+                .map_or_else(String::new, ToString::to_string);
+            let count = dataset.bad.len() + dataset.ignored.len();
+            return Err(DatasetError::NoRows { count, first });
+        }
+        Ok(dataset)
+    }
+}
+
+impl Dataset {
+    /// Later rows whose text equals an earlier row's, case and white space aside.
+    pub fn duplicates(&self) -> Vec<Duplicate> {
+        let mut first: HashMap<Vec<String>, &Row> = HashMap::new();
+        let mut duplicates = Vec::new();
+        for row in &self.rows {
+            let earlier = *first.entry(key(row)).or_insert(row);
+            if earlier.line != row.line {
+                duplicates.push(Duplicate {
+                    line: row.line,
+                    first: earlier.line,
+                    same_label: earlier.label == row.label,
+                });
+            }
+        }
+        duplicates
+    }
+
+    /// Removes later duplicates and says which.
+    pub fn remove_duplicates(&mut self) -> Vec<Duplicate> {
+        let duplicates = self.duplicates();
+        let lines: std::collections::HashSet<_> = duplicates.iter().map(|d| d.line).collect();
+        self.rows.retain(|row| !lines.contains(&row.line));
+        duplicates
+    }
+}
+
+/// Splits rows into (train, test), about `test_share` of the groups in the second.
+///
+/// A row's side depends on its group (else its text) and the salt alone, so rows of one group never
+/// part, equal texts never end up on both sides, and a grown file keeps its old split.
+pub fn holdout(rows: Vec<Row>, test_share: f64, salt: &str) -> (Vec<Row>, Vec<Row>) {
+    rows.into_iter()
+        .partition(|row| unit_hash(salt, row) >= test_share)
+}
+
+/// A number in `[0, 1)` from the row's group or text.
+fn unit_hash(salt: &str, row: &Row) -> f64 {
+    let mut hasher = Sha256::new();
+    hasher.update(salt);
+    let parts = row
+        .group
+        .as_deref()
+        .map_or_else(|| key(row), |group| vec![group.to_owned()]);
+    for part in parts {
+        hasher.update([0]);
+        hasher.update(part);
+    }
+    let digest = hasher.finalize();
+    let head = digest
+        .iter()
+        .take(4)
+        .fold(0u32, |acc, &byte| (acc << 8) | u32::from(byte));
+    f64::from(head) / 4_294_967_296.0
+}
+
+/// What two duplicates have in common: the words, whatever their case and the space between them.
+fn key(row: &Row) -> Vec<String> {
+    let words = |text: &String| {
+        text.split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .to_lowercase()
+    };
+    row.texts.iter().map(words).collect()
+}
+
+/// Where the task's columns stand in a table.
+struct Columns {
+    texts: Vec<usize>,
+    label: Option<usize>,
+    group: Option<usize>,
+}
+
+impl Columns {
+    fn find(task: &Task, table: &Table, labels: Labels) -> Result<Self, DatasetError> {
+        let find = |column: &str| {
+            table
+                .column(column)
+                .ok_or_else(|| DatasetError::MissingColumn {
+                    column: column.to_owned(),
+                    task: task.name().to_owned(),
+                    columns: table.columns.join(", "),
+                })
+        };
+        let labelled = labels == Labels::Required;
+        Ok(Self {
+            texts: task.text_columns().map(find).collect::<Result<_, _>>()?,
+            label: labelled.then(|| find(task.label_column())).transpose()?,
+            // Only splits need it, and those are made from labelled data.
+            group: task
+                .group_column()
+                .filter(|_| labelled)
+                .map(find)
+                .transpose()?,
+        })
+    }
+
+    /// The row; `None` where its label is one to ignore.
+    fn read(&self, task: &Task, row: &TableRow) -> Result<Option<Row>, BadReason> {
+        let label = self.label.map(|column| row.cells[column].trim());
+        if label.is_some_and(|label| task.ignored_labels().iter().any(|i| i.trim() == label)) {
+            return Ok(None);
+        }
+        let texts: Vec<_> = self
+            .texts
+            .iter()
+            .map(|&column| row.cells[column].clone())
+            .collect();
+        if texts.iter().all(|text| text.trim().is_empty()) {
+            let columns: Vec<_> = task.text_columns().map(|c| format!("`{c}`")).collect();
+            return Err(BadReason::NoText {
+                columns: columns.join(" or "),
+            });
+        }
+        Ok(Some(Row {
+            line: row.line,
+            texts,
+            label: label.map(|label| class(task, label)).transpose()?,
+            group: self.group.map(|column| row.cells[column].clone()),
+        }))
+    }
+}
+
+fn class(task: &Task, value: &str) -> Result<usize, BadReason> {
+    if value.is_empty() {
+        return Err(BadReason::NoLabel {
+            column: task.label_column().to_owned(),
+        });
+    }
+    task.class_of(value).ok_or_else(|| {
+        let known = task.classes().iter().flat_map(|class| &class.values);
+        BadReason::UnknownLabel {
+            value: value.chars().take(QUOTED).collect(),
+            known: known.map(String::as_str).collect::<Vec<_>>().join(", "),
+        }
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::file::tests::SMALL;
+    use super::super::table::{self, Format};
+    use super::*;
+
+    fn table(text: &str) -> Table {
+        table::read(text.as_bytes(), Format::Csv).unwrap()
+    }
+
+    fn task() -> Task {
+        Task::from_toml(&SMALL.replace("[columns]", "ignored_labels = [\"plot\"]\n[columns]"))
+            .unwrap()
+    }
+
+    #[test]
+    fn every_row_lands_in_one_of_three() {
+        let table =
+            table("stars,review\n0,bad\n positive ,good\nplot,long\n,x\n7,y\n1,  \nragged\n");
+        let dataset = task().dataset(&table, Labels::Required).unwrap();
+        let rows: Vec<_> = dataset.rows.iter().map(|r| (r.line, r.label)).collect();
+        assert_eq!(rows, [(2, Some(0)), (3, Some(1))]);
+        assert_eq!(dataset.ignored, [4]);
+        let bad: Vec<_> = dataset.bad.iter().map(|bad| bad.line).collect();
+        assert_eq!(bad, [5, 6, 7, 8]);
+        assert!(dataset.bad[1].to_string().contains("`7`"));
+        assert!(dataset.bad[1].to_string().contains("0, 1, positive"));
+        assert!(matches!(dataset.bad[2].reason, BadReason::NoText { .. }));
+    }
+
+    #[test]
+    fn public_text_needs_no_labels() {
+        let dataset = task()
+            .dataset(&table("review\na\nb\n"), Labels::Unused)
+            .unwrap();
+        assert!(dataset.rows.iter().all(|row| row.label.is_none()));
+        let missing = task()
+            .dataset(&table("review\na\n"), Labels::Required)
+            .unwrap_err();
+        assert!(
+            matches!(&missing, DatasetError::MissingColumn { column, .. } if column == "stars")
+        );
+        assert!(missing.to_string().contains("review"));
+    }
+
+    #[test]
+    fn a_table_without_usable_rows_is_an_error() {
+        let error = task()
+            .dataset(&table("stars,review\n9,a\n"), Labels::Required)
+            .unwrap_err();
+        assert!(
+            matches!(&error, DatasetError::NoRows { count: 1, first } if first.contains("line 2"))
+        );
+    }
+
+    #[test]
+    fn duplicates_are_named_and_removed() {
+        let table = table("stars,review\n0,a\n0,b\npositive,A \n0,b\n");
+        let mut dataset = task().dataset(&table, Labels::Required).unwrap();
+        let expected = [
+            Duplicate {
+                line: 4,
+                first: 2,
+                same_label: false,
+            },
+            Duplicate {
+                line: 5,
+                first: 3,
+                same_label: true,
+            },
+        ];
+        assert_eq!(dataset.remove_duplicates(), expected);
+        assert_eq!(dataset.rows.len(), 2);
+        assert!(dataset.duplicates().is_empty());
+    }
+
+    #[test]
+    fn a_split_keeps_groups_together_and_meets_its_share() {
+        let rows: Vec<_> = (0..20_000)
+            .map(|i| Row {
+                line: i,
+                texts: vec![format!("text {i}")],
+                label: None,
+                group: Some(format!("group {}", i / 4)),
+            })
+            .collect();
+        let (train, test) = holdout(rows.clone(), 0.2, "salt");
+        let of = |rows: &[Row]| {
+            rows.iter()
+                .map(|r| r.group.clone())
+                .collect::<std::collections::HashSet<_>>()
+        };
+        assert!(of(&train).is_disjoint(&of(&test)));
+        // 5 000 groups at 0.2: one standard deviation is 0.0057.
+        let share = of(&test).len() as f64 / 5_000.0;
+        assert!((share - 0.2).abs() < 0.034, "{share}");
+        assert_ne!(holdout(rows.clone(), 0.2, "other").1, test);
+        assert_eq!(holdout(rows, 0.2, "salt").1, test);
+    }
+}

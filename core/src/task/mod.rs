@@ -1,0 +1,23 @@
+//! What a data owner wants done: columns, template, label words.
+//!
+//! A private row goes through this room in one direction:
+//! bytes → [`table::read`] → [`Task::dataset`] → [`Encoder::encode`] → [`Example`];
+//! what the model answers comes back through [`LabelWords::class_logits`] into [`metrics`].
+//! Nothing is dropped on the way without a line number and a reason.
+
+mod dataset;
+mod encode;
+mod file;
+pub mod metrics;
+mod ready;
+pub mod table;
+mod template;
+mod words;
+
+pub use dataset::{Dataset, DatasetError, Duplicate, Labels, Row, holdout};
+pub use encode::{EncodeError, Encoder, Example, Head, group_by_length};
+pub use file::{Class, Task, TaskError};
+pub use ready::{READY, ready};
+pub use table::{BadReason, BadRow, Table, TableError};
+pub use template::{Rendered, Template, TemplateError};
+pub use words::{LabelWords, WordsError, argmax};

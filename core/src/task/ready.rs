@@ -1,0 +1,71 @@
+//! Ready tasks: the files of `tasks/`, built in so that terminal and tab have the same ones.
+
+use super::file::{Task, TaskError};
+
+/// Name and source of every ready task; words and templates of the first six as in the paper's
+/// public code.
+pub const READY: [(&str, &str); 7] = [
+    ("sst2", include_str!("../../../tasks/sst2.toml")),
+    ("imdb", include_str!("../../../tasks/imdb.toml")),
+    ("mpqa", include_str!("../../../tasks/mpqa.toml")),
+    ("tweet", include_str!("../../../tasks/tweet.toml")),
+    ("agnews", include_str!("../../../tasks/agnews.toml")),
+    ("arisetv", include_str!("../../../tasks/arisetv.toml")),
+    (
+        "rotten-tomatoes",
+        include_str!("../../../tasks/rotten-tomatoes.toml"),
+    ),
+];
+
+/// The ready task of that name.
+///
+/// # Errors
+/// [`TaskError::Unknown`], listing the names there are.
+pub fn ready(name: &str) -> Result<Task, TaskError> {
+    match READY.iter().find(|(known, _)| *known == name) {
+        Some((_, source)) => Task::from_toml(source),
+        None => Err(TaskError::Unknown {
+            name: name.to_owned(),
+            known: READY.map(|(known, _)| known).join(", "),
+        }),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_ready_task_reads_and_bears_its_files_name() {
+        for (name, _) in READY {
+            let task = ready(name).unwrap();
+            assert_eq!(task.name(), name);
+            assert!(!task.description().is_empty());
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let message = ready("sst3").unwrap_err().to_string();
+        assert!(
+            message.contains("sst3") && message.contains("rotten-tomatoes"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn sentiment_renders_as_in_the_papers_code() {
+        let task = ready("sst2").unwrap();
+        let template = task.template();
+        assert_eq!(
+            template.causal(&["a fine film . "]).unwrap().text,
+            "a fine film . It was"
+        );
+        let masked = template.masked(&["x "], "<mask>").text;
+        assert_eq!(masked, "x It was <mask>.");
+        let news = ready("arisetv").unwrap();
+        let text = news.template().causal(&["T", "E"]).unwrap().text;
+        assert_eq!(text, "Title:TExcerpt:EIt's about");
+    }
+}

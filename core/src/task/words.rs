@@ -1,0 +1,279 @@
+//! Label words as rows of the vocabulary, and class logits out of theirs.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use tokenizers::Tokenizer;
+
+use super::file::Task;
+
+/// What stands before a label word when its tokens are looked up: tokenizers spell a word within a
+/// sentence (` good`, `▁good`) unlike one at its start.
+const CONTEXT: &str = "It was";
+
+/// Why label words do not fit a tokenizer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WordsError {
+    /// A word of several tokens, where the task asks for whole words.
+    #[error(
+        "class `{class}`: the label word `{word}` becomes {count} tokens ({pieces}); choose a commoner word, or set `first_token = true` in the task to score it by its first"
+    )]
+    SeveralTokens {
+        /// The class.
+        class: String,
+        /// The word.
+        word: String,
+        /// How many tokens.
+        count: usize,
+        /// Which.
+        pieces: String,
+    },
+    /// A word that the tokenizer cannot spell.
+    #[error("class `{class}`: the tokenizer does not know the label word `{word}`; choose another")]
+    UnknownWord {
+        /// The class.
+        class: String,
+        /// The word.
+        word: String,
+    },
+    /// Two classes with one token between them.
+    #[error(
+        "the label words `{first_word}` ({first}) and `{second_word}` ({second}) begin with the same token `{token}`; replace one of them"
+    )]
+    Collision {
+        /// The shared token.
+        token: String,
+        /// Class of the first word.
+        first: String,
+        /// The first word.
+        first_word: String,
+        /// Class of the second word.
+        second: String,
+        /// The second word.
+        second_word: String,
+    },
+    /// The tokenizer refuses the text.
+    #[error("the tokenizer fails on `{text}`: {reason}")]
+    Tokenizer {
+        /// What it was given.
+        text: String,
+        /// What it says.
+        reason: String,
+    },
+}
+
+/// Class → vocabulary rows. Class logit = mean of the raw logits of its words (`method.md` §2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelWords {
+    /// Distinct token ids of all classes, class after class.
+    ids: Vec<u32>,
+    /// Each class's range in `ids`.
+    classes: Vec<std::ops::Range<usize>>,
+}
+
+impl LabelWords {
+    /// Looks the task's words up, each as it is spelled after a space.
+    ///
+    /// # Errors
+    /// [`WordsError`]: several tokens (unless the task says `first_token`), or two classes sharing
+    /// a token. Words of *one* class that share their first token count once.
+    pub fn new(task: &Task, tokenizer: &Tokenizer) -> Result<Self, WordsError> {
+        let tokenizer = &*whole_texts(tokenizer);
+        let mut owner: HashMap<u32, (&str, &str)> = HashMap::new();
+        let mut words = Self {
+            ids: Vec::new(),
+            classes: Vec::new(),
+        };
+        for class in task.classes() {
+            let start = words.ids.len();
+            for word in &class.words {
+                let id = look_up(tokenizer, &class.name, word, task.first_token())?;
+                match owner.insert(id, (&class.name, word)) {
+                    None => words.ids.push(id),
+                    Some((first, _)) if first == class.name => {}
+                    Some((first, first_word)) => {
+                        return Err(WordsError::Collision {
+                            token: tokenizer.id_to_token(id).unwrap_or_default(),
+                            first: first.to_owned(),
+                            first_word: first_word.to_owned(),
+                            second: class.name.clone(),
+                            second_word: word.clone(),
+                        });
+                    }
+                }
+            }
+            words.classes.push(start..words.ids.len());
+        }
+        Ok(words)
+    }
+
+    /// The vocabulary rows that the head must compute, all classes after one another.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// Token ids of one class.
+    pub fn class(&self, index: usize) -> &[u32] {
+        &self.ids[self.classes[index].clone()]
+    }
+
+    /// How many classes there are.
+    pub fn classes(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// Class logits `[classes]` from the logits `[ids.len()]` of one row, in the order of
+    /// [`Self::ids`].
+    pub fn class_logits(&self, logits: &[f32]) -> Vec<f32> {
+        let mean = |range: &std::ops::Range<usize>| {
+            logits[range.clone()].iter().sum::<f32>() / range.len() as f32
+        };
+        self.classes.iter().map(mean).collect()
+    }
+
+    /// The same as a matrix `[ids.len(), classes]`, row after row: word logits · matrix = class
+    /// logits.
+    pub fn averaging(&self) -> Vec<f32> {
+        let mut matrix = vec![0.0; self.ids.len() * self.classes.len()];
+        for (class, range) in self.classes.iter().enumerate() {
+            for row in range.clone() {
+                matrix[row * self.classes.len() + class] = 1.0 / range.len() as f32;
+            }
+        }
+        matrix
+    }
+}
+
+/// Index of the largest logit; the first of equal ones.
+pub fn argmax(logits: &[f32]) -> usize {
+    let better = |best: usize, (index, value): (usize, &f32)| {
+        if *value > logits[best] { index } else { best }
+    };
+    logits.iter().enumerate().fold(0, better)
+}
+
+/// The tokenizer without truncation and padding of its own, which a `tokenizer.json` may carry.
+pub(super) fn whole_texts(tokenizer: &Tokenizer) -> Cow<'_, Tokenizer> {
+    if tokenizer.get_truncation().is_none() && tokenizer.get_padding().is_none() {
+        return Cow::Borrowed(tokenizer);
+    }
+    let mut own = tokenizer.clone();
+    own.with_padding(None);
+    // Only a stride that exceeds the length is refused, and there is none.
+    let _ = own.with_truncation(None);
+    Cow::Owned(own)
+}
+
+/// The (first) token of `word` within a sentence.
+fn look_up(
+    tokenizer: &Tokenizer,
+    class: &str,
+    word: &str,
+    first_token: bool,
+) -> Result<u32, WordsError> {
+    let before = ids(tokenizer, CONTEXT)?;
+    let after = ids(tokenizer, &format!("{CONTEXT} {word}"))?;
+    let unknown = || WordsError::UnknownWord {
+        class: class.to_owned(),
+        word: word.to_owned(),
+    };
+    let tokens = after.strip_prefix(before.as_slice()).ok_or_else(unknown)?;
+    let first = *tokens.first().ok_or_else(unknown)?;
+    let unk = ["<unk>", "[UNK]"]
+        .iter()
+        .filter_map(|name| tokenizer.token_to_id(name));
+    if unk.into_iter().any(|unk| unk == first) {
+        return Err(unknown());
+    }
+    if tokens.len() > 1 && !first_token {
+        let pieces: Vec<_> = tokens
+            .iter()
+            .filter_map(|&id| tokenizer.id_to_token(id))
+            .collect();
+        return Err(WordsError::SeveralTokens {
+            class: class.to_owned(),
+            word: word.to_owned(),
+            count: tokens.len(),
+            pieces: pieces.join(" "),
+        });
+    }
+    Ok(first)
+}
+
+fn ids(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, WordsError> {
+    let encoding = tokenizer
+        .encode(text, false)
+        .map_err(|error| WordsError::Tokenizer {
+            text: text.to_owned(),
+            reason: error.to_string(),
+        })?;
+    Ok(encoding.get_ids().to_vec())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::encode::tests::tokenizer;
+    use super::super::file::tests::SMALL;
+    use super::*;
+
+    fn words(negative: &str, rest: &str) -> Result<LabelWords, WordsError> {
+        let source = SMALL.replace("\"bad\", \"awful\"", negative);
+        let task = Task::from_toml(&format!("{rest}{source}")).unwrap();
+        LabelWords::new(&task, &tokenizer())
+    }
+
+    #[test]
+    fn words_are_spelled_with_their_leading_space() {
+        let words = words("\"bad\", \"awful\"", "").unwrap();
+        let tokenizer = tokenizer();
+        let spelled = |class| {
+            let ids: &[u32] = words.class(class);
+            ids.iter()
+                .map(|&id| tokenizer.id_to_token(id).unwrap())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(spelled(0), ["Ġbad", "Ġawful"]);
+        assert_eq!(spelled(1), ["Ġgood"]);
+        assert_eq!((words.ids().len(), words.classes()), (3, 2));
+    }
+
+    #[test]
+    fn class_logits_are_means_and_the_matrix_says_the_same() {
+        let words = words("\"bad\", \"awful\"", "").unwrap();
+        let logits = [1.0, 4.0, -2.0];
+        assert_eq!(words.class_logits(&logits), [2.5, -2.0]);
+        let matrix = words.averaging();
+        let product: Vec<f32> = (0..2)
+            .map(|class| {
+                (0..3)
+                    .map(|row| logits[row] * matrix[row * 2 + class])
+                    .sum()
+            })
+            .collect();
+        assert_eq!(product, [2.5, -2.0]);
+        assert_eq!(argmax(&product), 0);
+        assert_eq!(argmax(&[1.0, 3.0, 3.0]), 1);
+    }
+
+    #[test]
+    fn several_tokens_are_an_error_unless_the_task_allows_the_first() {
+        let error = words("\"badly\"", "").unwrap_err();
+        assert!(
+            matches!(&error, WordsError::SeveralTokens { word, count: 3, .. } if word == "badly")
+        );
+        assert!(error.to_string().contains("first_token = true"));
+        let first = words("\"badly\"", "first_token = true").unwrap();
+        assert_eq!(first.ids()[0], tokenizer().token_to_id("Ġbad").unwrap());
+    }
+
+    #[test]
+    fn collisions_between_classes_are_errors_and_within_a_class_count_once() {
+        let error = words("\"goodly\"", "first_token = true").unwrap_err();
+        assert!(
+            matches!(error, WordsError::Collision { first_word, .. } if first_word == "goodly")
+        );
+        let once = words("\"bad\", \"badly\", \"awful\"", "first_token = true").unwrap();
+        assert_eq!(once.class(0).len(), 2);
+    }
+}

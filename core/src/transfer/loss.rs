@@ -1,0 +1,53 @@
+//! The two parts of the transfer's loss.
+
+use burn::tensor::Tensor;
+
+use super::constants::Rows;
+use crate::model::Lm;
+use crate::optim::{Softened, divergence, head_slope};
+
+/// The loss of each row, `[rows, 1]`, and its slope in the teacher's prompted hidden state h_t^p,
+/// `[rows, d]` (method §3):
+///
+/// ```text
+/// L1 = T²·KL( softmax(z_s^p/T) ‖ softmax(z_t^p/T) )
+/// L2 = T²·KL( softmax((z_s^p − z_s)/T) ‖ softmax((z_t^p − z_t)/T) )
+/// L  = (1 − α)·L1 + α·L2
+/// ```
+///
+/// L1 asks the prompted teacher to answer as the prompted student does; L2 asks the prompt to move
+/// the teacher's answer as it moves the student's.
+pub(super) fn loss(
+    student: &Lm,
+    teacher: &Lm,
+    rows: Rows,
+    hidden: Tensor<2>,
+    alpha: f64,
+    temperature: f64,
+) -> (Tensor<2>, Tensor<2>) {
+    let prompted = student.logits(rows.prompted);
+    let logits = |hidden: Tensor<2>| -> Softened {
+        let answers = || divergence(prompted.clone(), hidden.clone(), temperature);
+        let shifts = || {
+            let target = prompted.clone() - student.logits(rows.student.clone());
+            let shift = hidden.clone() - teacher.logits(rows.teacher.clone());
+            divergence(target, shift, temperature)
+        };
+        // A part that does not count is not computed.
+        if alpha == 0.0 {
+            answers()
+        } else if alpha == 1.0 {
+            shifts()
+        } else {
+            mix(answers(), shifts(), alpha)
+        }
+    };
+    head_slope(|hidden| teacher.logits(hidden), hidden, logits)
+}
+
+fn mix(answers: Softened, shifts: Softened, alpha: f64) -> Softened {
+    Softened {
+        value: answers.value * (1.0 - alpha) + shifts.value * alpha,
+        slope: answers.slope * (1.0 - alpha) + shifts.slope * alpha,
+    }
+}

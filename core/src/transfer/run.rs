@@ -1,0 +1,277 @@
+//! The run: batch, forward, slope, backward, Adam, for a fixed number of steps.
+
+use std::sync::Arc;
+
+use burn::tensor::{Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use super::constants::Constants;
+use super::{TransferError, loss};
+use crate::model::Lm;
+use crate::optim::{Adam, AdamConfig, Order, Schedule, State, read};
+use crate::prompt::SoftPrompt;
+
+const KIND: &str = "post.transfer";
+
+/// What a transfer can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransferConfig {
+    /// α: 0 copies the student's answers, 1 its prompt's effect. Not to be chosen by private data.
+    pub alpha: f64,
+    /// T.
+    pub temperature: f64,
+    /// Adam's constants.
+    pub adam: AdamConfig,
+    /// Step size at the schedule's factor 1.
+    pub learning_rate: f64,
+    /// The step size's course.
+    pub schedule: Schedule,
+    /// Public examples in a step.
+    pub batch: usize,
+    /// Steps; fixed, not stopped by any accuracy.
+    pub steps: u64,
+    /// Decides the order of the examples.
+    pub seed: u64,
+    /// Examples in one forward and backward pass. Memory and speed depend on it, results do not.
+    pub micro_batch: usize,
+}
+
+impl Default for TransferConfig {
+    /// RoBERTa-base's in the paper, with 1 000 steps: "about 1000–2000 steps converge" (method §3).
+    fn default() -> Self {
+        Self {
+            alpha: 0.5,
+            temperature: 2.0,
+            adam: AdamConfig::default(),
+            learning_rate: 1e-3,
+            schedule: Schedule::Constant,
+            batch: 32,
+            steps: 1000,
+            seed: 0,
+            micro_batch: 16,
+        }
+    }
+}
+
+impl TransferConfig {
+    fn check(&self) -> Result<(), TransferError> {
+        let range = |field, value: f64, ok, must| {
+            if ok {
+                Ok(())
+            } else {
+                Err(TransferError::Range { field, value, must })
+            }
+        };
+        let (alpha, rate, t) = (self.alpha, self.learning_rate, self.temperature);
+        range(
+            "alpha",
+            alpha,
+            (0.0..=1.0).contains(&alpha),
+            "between 0 and 1",
+        )?;
+        range("temperature", t, t > 0.0 && t.is_finite(), "above 0")?;
+        range(
+            "learning_rate",
+            rate,
+            rate > 0.0 && rate.is_finite(),
+            "above 0",
+        )?;
+        range("batch", self.batch as f64, self.batch > 0, "at least 1")?;
+        range("steps", self.steps as f64, self.steps > 0, "at least 1")?;
+        range(
+            "micro_batch",
+            self.micro_batch as f64,
+            self.micro_batch > 0,
+            "at least 1",
+        )
+    }
+}
+
+/// One step made. All of it is public.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TransferReport {
+    /// Steps made so far, this one included.
+    pub step: u64,
+    /// Steps planned.
+    pub steps: u64,
+    /// Step size of this step.
+    pub learning_rate: f64,
+    /// Mean loss over the batch, before the step.
+    pub loss: f64,
+}
+
+/// A run of prompt transfer. The caller owns the loop, the files and the clock.
+pub struct Transfer {
+    teacher: Arc<Lm>,
+    /// Only its head is used any more; a student made of the teacher's blocks shares it.
+    student: Arc<Lm>,
+    constants: Constants,
+    config: TransferConfig,
+    order: Order,
+    shape: [usize; 2],
+    prompt: Vec<f32>,
+    adam: Adam,
+    steps: u64,
+}
+
+impl Transfer {
+    /// Starts from `initial`, or from `resume`, a [`checkpoint`](Self::checkpoint) of a run with the
+    /// same settings.
+    ///
+    /// # Errors
+    /// Settings out of range, constants not complete, a prompt or checkpoint that does not fit.
+    pub fn new(
+        teacher: Arc<Lm>,
+        student: Arc<Lm>,
+        constants: Constants,
+        initial: &SoftPrompt,
+        config: TransferConfig,
+        resume: Option<&[u8]>,
+    ) -> Result<Self, TransferError> {
+        config.check()?;
+        initial.fits("teacher", teacher.config().hidden_size)?;
+        let missing = constants.len() - constants.done();
+        if missing > 0 {
+            return Err(TransferError::Incomplete { missing });
+        }
+        constants.fits(&teacher, initial.num_virtual_tokens())?;
+        let batch = config.batch.min(constants.len());
+        let prompt = initial.embeddings().to_vec();
+        let mut transfer = Self {
+            teacher,
+            student,
+            order: Order::new(config.seed, constants.len(), batch),
+            constants,
+            config,
+            shape: [initial.num_virtual_tokens(), initial.token_dim()],
+            adam: Adam::new(config.adam, prompt.len()),
+            prompt,
+            steps: 0,
+        };
+        if let Some(bytes) = resume {
+            transfer.restore(bytes)?;
+        }
+        Ok(transfer)
+    }
+
+    /// Makes the next step; `None` once all are made.
+    ///
+    /// # Errors
+    /// A failing device, or a prompt that diverges. The prompt is then still the last step's.
+    pub async fn step(&mut self) -> Result<Option<TransferReport>, TransferError> {
+        if self.steps >= self.config.steps {
+            return Ok(None);
+        }
+        let mut batch = self.order.batch(self.steps);
+        // Neighbours are of like length.
+        batch.sort_unstable();
+        let (loss, gradient) = self.gradient(&batch).await?;
+        if !gradient.iter().all(|x| x.is_finite()) {
+            return Err(TransferError::Diverged(self.steps));
+        }
+        let factor = self.config.schedule.factor(self.steps, self.config.steps);
+        let learning_rate = self.config.learning_rate * factor;
+        self.adam.step(&mut self.prompt, &gradient, learning_rate);
+        self.steps += 1;
+        let (step, steps) = (self.steps, self.config.steps);
+        Ok(Some(TransferReport {
+            step,
+            steps,
+            learning_rate,
+            loss,
+        }))
+    }
+
+    /// Mean loss over the batch and its gradient in the prompt, `[n·d]`.
+    async fn gradient(&self, batch: &[usize]) -> Result<(f64, Vec<f32>), TransferError> {
+        let data = TensorData::new(self.prompt.clone(), self.shape);
+        let prompt = Tensor::<2>::from_data(data, self.teacher.device());
+        let mut sums: Option<(Tensor<1>, Tensor<2>)> = None;
+        for indices in batch.chunks(self.config.micro_batch) {
+            let (loss, slope) = self.micro(&prompt, indices);
+            sums = Some(match sums.take() {
+                Some((a, b)) => (a + loss, b + slope),
+                None => (loss, slope),
+            });
+        }
+        let (loss, gradient) = sums.ok_or(TransferError::NoExamples)?;
+        let count = batch.len() as f64;
+        let loss = f64::from(read(loss).await?[0]) / count;
+        Ok((loss, read(gradient / count).await?))
+    }
+
+    /// Summed loss `[1]` and gradient `[n, d]` over a micro-batch: one forward and one backward to
+    /// the activations of the teacher.
+    fn micro(&self, prompt: &Tensor<2>, indices: &[usize]) -> (Tensor<1>, Tensor<2>) {
+        let [n, d] = self.shape;
+        let leaf = prompt.clone().autodiff().require_grad();
+        let expanded = leaf.clone().unsqueeze::<3>().expand([indices.len(), n, d]);
+        let (tokens, answers) = self.constants.batch(indices);
+        let input = self.teacher.embed(&tokens).with_prompt(expanded);
+        let hidden = self.teacher.hidden_at(&input, &answers);
+
+        let rows = self.constants.rows(indices, &self.student, &self.teacher);
+        let TransferConfig {
+            alpha, temperature, ..
+        } = self.config;
+        let here = hidden.clone().inner();
+        let (student, teacher) = (&self.student, &self.teacher);
+        let (loss, slope) = loss::loss(student, teacher, rows, here, alpha, temperature);
+        let mut grads = (hidden * slope).sum().backward();
+        let gradient = leaf.grad_remove(&mut grads);
+        (
+            loss.sum(),
+            gradient.unwrap_or_else(|| leaf.inner().zeros_like()),
+        )
+    }
+
+    /// Steps made.
+    #[must_use]
+    pub fn steps_done(&self) -> u64 {
+        self.steps
+    }
+
+    /// The current prompt.
+    ///
+    /// # Errors
+    /// [`TransferError::Prompt`] when it isn't finite.
+    pub fn prompt(&self) -> Result<SoftPrompt, TransferError> {
+        Ok(SoftPrompt::new(
+            self.prompt.clone(),
+            self.shape[0],
+            self.shape[1],
+        )?)
+    }
+
+    /// The teacher's prompt.
+    ///
+    /// # Errors
+    /// [`TransferError::Unfinished`] while steps are left.
+    pub fn finish(self) -> Result<SoftPrompt, TransferError> {
+        let (done, planned) = (self.steps, self.config.steps);
+        if done < planned {
+            return Err(TransferError::Unfinished { done, planned });
+        }
+        self.prompt()
+    }
+
+    /// Prompt, moments and steps; the constants have a checkpoint of their own.
+    #[must_use]
+    pub fn checkpoint(&self) -> Vec<u8> {
+        let state = State::new(KIND)
+            .with_settings(&(self.config, self.shape, self.constants.len()))
+            .with_field("steps", self.steps)
+            .with_tensor("prompt", self.prompt.clone());
+        self.adam.save(state).to_bytes()
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), TransferError> {
+        let mut state = State::from_bytes(bytes, KIND)?;
+        state.check_settings(&(self.config, self.shape, self.constants.len()))?;
+        self.steps = state.field("steps")?;
+        self.prompt = state.take("prompt", self.prompt.len())?;
+        self.adam.restore(&mut state)?;
+        Ok(())
+    }
+}

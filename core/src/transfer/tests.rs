@@ -1,0 +1,290 @@
+//! The transfer on tiny random models.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use burn::tensor::{Tensor, TensorData, activation};
+use pollster::block_on;
+
+use super::*;
+use crate::model::testing::{llama, random};
+use crate::model::{Lm, TokenBatch};
+use crate::optim::{Schedule, SplitMix64, StateError, read};
+use crate::prompt::SoftPrompt;
+use crate::task::Example;
+
+const PROMPT: usize = 3;
+
+/// A teacher of three blocks and its student of the outer two.
+fn models() -> (Arc<Lm>, Arc<Lm>) {
+    let teacher = random(&llama(), 1);
+    let student = teacher.select_blocks(&[0, 2]).unwrap();
+    (Arc::new(teacher), Arc::new(student))
+}
+
+fn examples(count: usize) -> Vec<Example> {
+    let mut generator = SplitMix64::new(3);
+    let mut example = || {
+        let length = 2 + generator.below(6);
+        let ids = (0..length).map(|_| generator.below(23) as u32).collect();
+        Example {
+            ids,
+            answer: length - 1,
+            label: None,
+            removed: 0,
+        }
+    };
+    (0..count).map(|_| example()).collect()
+}
+
+fn prompt(seed: u64) -> SoftPrompt {
+    let mut generator = SplitMix64::new(seed);
+    let values = (0..PROMPT * 20).map(|_| 2.0 * generator.unit() as f32 - 1.0);
+    SoftPrompt::new(values.collect(), PROMPT, 20).unwrap()
+}
+
+fn constants(rows: usize) -> Constants {
+    let (teacher, student) = models();
+    let mut constants = Constants::new(&examples(14)).unwrap();
+    while constants.done() < constants.len() {
+        block_on(constants.extend(&student, &teacher, &prompt(8), rows)).unwrap();
+    }
+    constants
+}
+
+fn config() -> TransferConfig {
+    TransferConfig {
+        learning_rate: 0.05,
+        batch: 6,
+        micro_batch: 4,
+        steps: 30,
+        ..TransferConfig::default()
+    }
+}
+
+fn start(config: TransferConfig, resume: Option<&[u8]>) -> Result<Transfer, TransferError> {
+    let (teacher, student) = models();
+    Transfer::new(teacher, student, constants(5), &prompt(9), config, resume)
+}
+
+fn run(transfer: &mut Transfer) -> Vec<TransferReport> {
+    std::iter::from_fn(|| block_on(transfer.step()).unwrap()).collect()
+}
+
+/// The loss as the paper writes it, everything traced by autodiff and nothing kept: its value and
+/// gradient over all examples at `at`.
+fn written_out(alpha: f64, at: &SoftPrompt) -> (f32, Vec<f32>) {
+    let (teacher, student) = models();
+    let leaf = TensorData::new(at.embeddings().to_vec(), [PROMPT, 20]);
+    let leaf = Tensor::<2>::from_data(leaf, teacher.device())
+        .autodiff()
+        .require_grad();
+    let theirs = TensorData::new(prompt(8).embeddings().to_vec(), [1, PROMPT, 20]);
+    let theirs = Tensor::<3>::from_data(theirs, teacher.device());
+    let softmax = |z: Tensor<2>| activation::softmax(z / 2.0, 1);
+    let divergence = |p: Tensor<2>, q: Tensor<2>| {
+        (softmax(p.clone()) * (softmax(p).log() - softmax(q).log())).sum() * 4.0
+    };
+    let mut total = Tensor::<1>::zeros([1], &teacher.device().clone().autodiff());
+    for example in examples(14) {
+        let tokens = TokenBatch::padded(&[&example.ids], 0);
+        let logits = |lm: &Lm, prompt: Option<Tensor<3>>| {
+            let input = lm.embed(&tokens);
+            let input = match prompt {
+                Some(prompt) => input.with_prompt(prompt),
+                None => input,
+            };
+            lm.logits(lm.hidden_at(&input, &[example.answer]))
+        };
+        let (z_s, z_t) = (logits(&student, None), logits(&teacher, None));
+        let z_sp = logits(&student, Some(theirs.clone()));
+        let z_tp = logits(&teacher, Some(leaf.clone().unsqueeze()));
+        let l1 = divergence(z_sp.clone(), z_tp.clone());
+        let l2 = divergence(z_sp - z_s, z_tp - z_t);
+        total = total + l1 * ((1.0 - alpha) / 14.0) + l2 * (alpha / 14.0);
+    }
+    let mut grads = total.backward();
+    let gradient = leaf.grad_remove(&mut grads).unwrap();
+    (
+        block_on(read(total.inner())).unwrap()[0],
+        block_on(read(gradient)).unwrap(),
+    )
+}
+
+/// Constants, written-down slopes and micro-batches change nothing about the paper's loss.
+#[test]
+fn loss_and_gradient_are_the_papers() {
+    for alpha in [0.0, 0.3, 1.0] {
+        let (expected_loss, expected) = written_out(alpha, &prompt(9));
+        // SGD by hand: Adam's first moment after one step is a tenth of the gradient.
+        let config = TransferConfig {
+            alpha,
+            batch: 14,
+            steps: 1,
+            ..config()
+        };
+        let mut transfer = start(config, None).unwrap();
+        let report = run(&mut transfer).remove(0);
+        assert!((report.loss - f64::from(expected_loss)).abs() < 1e-5 * report.loss.max(1.0));
+        let mut state =
+            crate::optim::State::from_bytes(&transfer.checkpoint(), "post.transfer").unwrap();
+        let moment = state.take("adam_first", PROMPT * 20).unwrap();
+        let scale = expected.iter().fold(0f32, |scale, x| scale.max(x.abs()));
+        assert!(scale > 1e-3);
+        for (m, g) in moment.iter().zip(&expected) {
+            assert!(
+                (10.0 * m - g).abs() < 1e-4 * scale,
+                "α {alpha}: {} instead of {g}",
+                10.0 * m
+            );
+        }
+    }
+}
+
+#[test]
+fn the_loss_falls() {
+    let mut transfer = start(
+        TransferConfig {
+            batch: 14,
+            ..config()
+        },
+        None,
+    )
+    .unwrap();
+    let reports = run(&mut transfer);
+    assert_eq!(reports.len(), 30);
+    let (first, last) = (reports[0].loss, reports[29].loss);
+    assert!(last < 0.7 * first, "{first} → {last}");
+    assert_ne!(transfer.finish().unwrap(), prompt(9));
+}
+
+/// A teacher that is its own student has nothing to learn.
+#[test]
+fn a_model_transfers_to_itself_without_loss() {
+    let (teacher, _) = models();
+    let mut constants = Constants::new(&examples(6)).unwrap();
+    block_on(constants.extend(&teacher, &teacher, &prompt(8), 6)).unwrap();
+    let config = TransferConfig {
+        steps: 1,
+        ..config()
+    };
+    let own = prompt(8);
+    let mut transfer =
+        Transfer::new(teacher.clone(), teacher, constants, &own, config, None).unwrap();
+    let loss = run(&mut transfer)[0].loss;
+    assert!(loss.abs() < 1e-5, "{loss}");
+}
+
+#[test]
+fn a_resumed_run_equals_an_uninterrupted_one() {
+    let config = TransferConfig {
+        schedule: Schedule::Linear { warmup: 0.1 },
+        ..config()
+    };
+    let mut straight = start(config, None).unwrap();
+    run(&mut straight);
+    let mut first = start(config, None).unwrap();
+    for _ in 0..17 {
+        block_on(first.step()).unwrap();
+    }
+    let bytes = first.checkpoint();
+    assert!(matches!(
+        first.finish(),
+        Err(TransferError::Unfinished {
+            done: 17,
+            planned: 30
+        })
+    ));
+    let mut second = start(config, Some(&bytes)).unwrap();
+    assert_eq!(run(&mut second).len(), 13);
+    assert_eq!(straight.finish().unwrap(), second.finish().unwrap());
+    let other = TransferConfig {
+        alpha: 0.25,
+        ..config
+    };
+    let error = start(other, Some(&bytes)).err().unwrap();
+    assert!(matches!(error, TransferError::State(StateError::Settings)));
+}
+
+#[test]
+fn constants_go_on_where_they_were() {
+    let (teacher, student) = models();
+    let mut first = Constants::new(&examples(14)).unwrap();
+    block_on(first.extend(&student, &teacher, &prompt(8), 5)).unwrap();
+    let mut second = Constants::new(&examples(14)).unwrap();
+    second.resume(&first.checkpoint(), [20, 20]).unwrap();
+    assert_eq!(second.done(), 5);
+    let missing = Transfer::new(
+        teacher.clone(),
+        student.clone(),
+        first,
+        &prompt(9),
+        config(),
+        None,
+    );
+    assert!(matches!(
+        missing.err().unwrap(),
+        TransferError::Incomplete { missing: 9 }
+    ));
+    while second.done() < second.len() {
+        block_on(second.extend(&student, &teacher, &prompt(8), 5)).unwrap();
+    }
+    assert_eq!(second.checkpoint(), constants(5).checkpoint());
+    let mut other = Constants::new(&examples(13)).unwrap();
+    assert!(other.resume(&second.checkpoint(), [20, 20]).is_err());
+}
+
+#[test]
+fn what_cannot_be_transferred_is_said() {
+    assert!(matches!(
+        Constants::new(&[]),
+        Err(TransferError::NoExamples)
+    ));
+    for bad in [
+        TransferConfig {
+            alpha: 1.5,
+            ..config()
+        },
+        TransferConfig {
+            temperature: f64::NAN,
+            ..config()
+        },
+        TransferConfig {
+            batch: 0,
+            ..config()
+        },
+        TransferConfig {
+            steps: 0,
+            ..config()
+        },
+    ] {
+        assert!(matches!(start(bad, None), Err(TransferError::Range { .. })));
+    }
+    let (teacher, student) = models();
+    let narrow = SoftPrompt::new(vec![0.0; 4], 2, 2).unwrap();
+    let error = Transfer::new(
+        teacher.clone(),
+        student.clone(),
+        constants(9),
+        &narrow,
+        config(),
+        None,
+    );
+    assert!(matches!(error.err().unwrap(), TransferError::Prompt(_)));
+    let smaller = random(
+        &crate::model::Config {
+            vocab_size: 22,
+            ..llama()
+        },
+        1,
+    );
+    let mut constants = Constants::new(&examples(3)).unwrap();
+    let error = block_on(constants.extend(&smaller, &teacher, &prompt(8), 5)).unwrap_err();
+    assert!(matches!(
+        error,
+        TransferError::Vocabulary {
+            student: 22,
+            teacher: 23
+        }
+    ));
+}

@@ -1,0 +1,96 @@
+//! A prompt put to use: class logits for examples.
+
+use std::sync::Arc;
+
+use burn::tensor::{Tensor, TensorData};
+
+use super::{ClassHead, TuneError};
+use crate::model::{Lm, TokenBatch};
+use crate::optim::{DeviceError, read};
+use crate::prompt::SoftPrompt;
+use crate::task::{Example, group_by_length};
+
+/// A frozen model with a task's head, with or without a prompt.
+#[derive(Clone)]
+pub struct Classifier {
+    lm: Arc<Lm>,
+    head: ClassHead,
+    prompt: Option<Tensor<3>>,
+}
+
+impl Classifier {
+    /// Without a prompt it is the model's zero-shot answer.
+    ///
+    /// # Errors
+    /// [`TuneError::Prompt`] when the prompt belongs to a model of another width.
+    pub fn new(
+        lm: Arc<Lm>,
+        head: ClassHead,
+        prompt: Option<&SoftPrompt>,
+    ) -> Result<Self, TuneError> {
+        let upload = |prompt: &SoftPrompt| {
+            let shape = [1, prompt.num_virtual_tokens(), prompt.token_dim()];
+            let data = TensorData::new(prompt.embeddings().to_vec(), shape);
+            Tensor::<3>::from_data(data, lm.device())
+        };
+        if let Some(prompt) = prompt {
+            prompt.fits(
+                &format!("{:?}", lm.config().family),
+                lm.config().hidden_size,
+            )?;
+        }
+        let prompt = prompt.map(upload);
+        Ok(Self { lm, head, prompt })
+    }
+
+    /// Class logits of one batch: `classes` numbers for each example.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub async fn class_logits(&self, examples: &[&Example]) -> Result<Vec<Vec<f32>>, DeviceError> {
+        if examples.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<&[u32]> = examples
+            .iter()
+            .map(|example| example.ids.as_slice())
+            .collect();
+        let answers: Vec<usize> = examples.iter().map(|example| example.answer).collect();
+        let mut input = self.lm.embed(&TokenBatch::padded(&ids, 0));
+        if let Some(prompt) = &self.prompt {
+            let [_, n, d] = prompt.dims();
+            input = input.with_prompt(prompt.clone().expand([ids.len(), n, d]));
+        }
+        let logits = self.head.class_logits(self.lm.hidden_at(&input, &answers));
+        let values = read(logits).await?;
+        Ok(values
+            .chunks(self.head.classes())
+            .map(<[f32]>::to_vec)
+            .collect())
+    }
+
+    /// Class logits of all examples, in their order, `rows` at a time and like lengths together.
+    /// `progress` hears how many are done.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub async fn evaluate(
+        &self,
+        examples: &[Example],
+        rows: usize,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Vec<Vec<f32>>, DeviceError> {
+        let lengths: Vec<usize> = examples.iter().map(|example| example.ids.len()).collect();
+        let mut logits = vec![Vec::new(); examples.len()];
+        let mut done = 0;
+        for group in group_by_length(&lengths, rows) {
+            let batch: Vec<&Example> = group.iter().map(|&index| &examples[index]).collect();
+            for (index, row) in group.iter().zip(self.class_logits(&batch).await?) {
+                logits[*index] = row;
+            }
+            done += group.len();
+            progress(done);
+        }
+        Ok(logits)
+    }
+}

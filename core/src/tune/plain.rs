@@ -1,0 +1,66 @@
+//! Training without any guarantee, for comparison.
+
+use burn::tensor::Tensor;
+
+use super::TuneError;
+use super::config::PlainTraining;
+use super::kernel::Kernel;
+use super::metrics::{LossSum, PrivateMetrics};
+use crate::optim::{Order, read};
+
+/// A mean gradient that protects nobody. Only this file makes one.
+pub(super) struct PlainMean(Vec<f32>);
+
+impl PlainMean {
+    pub(super) fn into_inner(self) -> Vec<f32> {
+        self.0
+    }
+}
+
+impl PlainTraining {
+    pub(super) fn check(&self) -> Result<(), TuneError> {
+        let positive = [("batch", self.batch as f64), ("steps", self.steps as f64)];
+        match positive.into_iter().find(|(_, value)| *value < 1.0) {
+            Some((field, value)) => {
+                let must = "at least 1";
+                Err(TuneError::Range { field, value, must })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The order of the examples; a batch never holds one twice.
+    pub(super) fn order(&self, examples: usize) -> Order {
+        Order::new(self.seed, examples, self.batch.min(examples))
+    }
+}
+
+/// Mean gradient over batch `step` of `order`, in micro-batches of at most `micro` examples.
+pub(super) async fn mean(
+    kernel: &Kernel,
+    prompt: &Tensor<2>,
+    order: &mut Order,
+    step: u64,
+    micro: usize,
+) -> Result<(PlainMean, PrivateMetrics), TuneError> {
+    let mut batch = order.batch(step);
+    batch.sort_unstable();
+    let mut losses = LossSum::default();
+    let mut sum: Option<Tensor<3>> = None;
+    for indices in batch.chunks(micro) {
+        let gradients = kernel.gradients(prompt, indices, &vec![1.0; indices.len()]);
+        losses.add(gradients.losses, indices.len());
+        let part = gradients.per_example.sum_dim(0);
+        sum = Some(match sum {
+            Some(sum) => sum + part,
+            None => part,
+        });
+    }
+    let sum = sum.ok_or(TuneError::NoExamples)?;
+    let mean = read(sum / batch.len() as f64).await?;
+    if mean.iter().all(|x| x.is_finite()) {
+        Ok((PlainMean(mean), losses.settle().await?))
+    } else {
+        Err(TuneError::Diverged(step))
+    }
+}

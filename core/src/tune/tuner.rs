@@ -1,0 +1,313 @@
+//! The run: draw, differentiate, clip, noise, step, until the plan is done.
+
+use std::sync::Arc;
+
+use burn::tensor::{Tensor, TensorData};
+
+use super::config::{PlainTraining, Privacy, TuneConfig};
+use super::descent::{Descent, Direction};
+use super::kernel::Kernel;
+use super::metrics::{LossSum, PrivateMetrics};
+use super::{ClassHead, TuneError, known_answer, plain};
+use crate::dp::{Completed, KnownAnswer, Mechanism, MicroBatch, TOLERANCE, Untested};
+use crate::model::Lm;
+use crate::optim::{DeviceError, Order, State};
+use crate::prompt::SoftPrompt;
+use crate::task::Example;
+
+const KIND: &str = "post.tune";
+
+/// All that a run needs.
+pub struct Setup {
+    /// The student; or the teacher itself, for the upper bound.
+    pub lm: Arc<Lm>,
+    /// The task's label words on that model.
+    pub head: ClassHead,
+    /// The private examples, labelled.
+    pub examples: Vec<Example>,
+    /// Where the prompt starts.
+    pub initial: SoftPrompt,
+    /// How it moves.
+    pub config: TuneConfig,
+    /// What protects the examples.
+    pub privacy: Privacy,
+}
+
+/// A run of prompt tuning. The caller owns the loop, the files and the clock.
+pub struct Tuner {
+    kernel: Kernel,
+    config: TuneConfig,
+    shape: [usize; 2],
+    descent: Descent,
+    source: Source,
+    settings: String,
+}
+
+/// Where the steps' directions come from.
+enum Source {
+    Private(Box<Mechanism>),
+    Plain(Order),
+}
+
+/// One step made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepReport {
+    /// Steps made so far, this one included.
+    pub step: u64,
+    /// Steps planned.
+    pub steps: u64,
+    /// Step size of this step.
+    pub learning_rate: f64,
+    /// For the data owner's eyes only.
+    pub private: PrivateMetrics,
+}
+
+/// The result of a finished run.
+#[derive(Debug)]
+pub struct Tuned {
+    /// The prompt to hand over.
+    pub prompt: SoftPrompt,
+    /// What may be said about it.
+    pub released: Released,
+}
+
+/// What may be said about a prompt.
+#[derive(Debug)]
+pub enum Released {
+    /// The proof that every planned step was made: what a receipt is written for.
+    Private(Completed),
+    /// **No guarantee**: it may reveal the examples it was tuned on.
+    NotPrivate,
+}
+
+impl Tuner {
+    /// Checks everything, puts the live kernel to the self-test and takes up `resume`, a
+    /// [`checkpoint`](Self::checkpoint) of a run with the same settings.
+    ///
+    /// A resumed private run goes on with fresh randomness.
+    ///
+    /// # Errors
+    /// Settings out of range, examples without labels, a device that computes something else or
+    /// mixes examples, a checkpoint that does not fit.
+    pub async fn start(setup: Setup, resume: Option<&[u8]>) -> Result<Self, TuneError> {
+        let Setup {
+            lm,
+            head,
+            examples,
+            initial,
+            config,
+            privacy,
+        } = setup;
+        config.check()?;
+        let shape = [initial.num_virtual_tokens(), initial.token_dim()];
+        initial.fits(
+            &format!("{:?}", lm.config().family),
+            lm.config().hidden_size,
+        )?;
+        let kernel = Kernel::new(lm, head, &examples, shape[0])?;
+        let settings = settings(&config, shape, &privacy);
+        let mut descent = Descent::new(config, initial.embeddings().to_vec(), privacy.steps());
+        if let Some(bytes) = resume {
+            let mut state = State::from_bytes(bytes, KIND)?;
+            state.check_settings(&settings)?;
+            descent.restore(&mut state)?;
+        }
+        let source = match privacy {
+            Privacy::Private {
+                plan,
+                entropy,
+                reserved,
+            } => {
+                let prompt = upload(&kernel, descent.prompt(), shape);
+                let dimension = shape[0] * shape[1];
+                let untested = plan.mechanism(entropy, reserved, dimension, descent.steps())?;
+                let mechanism = tested(&kernel, &prompt, untested, config.micro_batch).await?;
+                Source::Private(Box::new(mechanism))
+            }
+            Privacy::None(plain) => Source::Plain(order(&kernel, plain).await?),
+        };
+        Ok(Self {
+            kernel,
+            config,
+            shape,
+            descent,
+            source,
+            settings,
+        })
+    }
+
+    /// Makes the next step; `None` once all are made.
+    ///
+    /// # Errors
+    /// After one the run can't go on: start again from the last checkpoint.
+    pub async fn step(&mut self) -> Result<Option<StepReport>, TuneError> {
+        if self.descent.steps() >= self.descent.total() {
+            return Ok(None);
+        }
+        let prompt = upload(&self.kernel, self.descent.prompt(), self.shape);
+        let micro = self.config.micro_batch;
+        let (direction, private) = match &mut self.source {
+            Source::Private(mechanism) => noised(&self.kernel, &prompt, mechanism, micro).await?,
+            Source::Plain(order) => {
+                let step = self.descent.steps();
+                let (mean, private) =
+                    plain::mean(&self.kernel, &prompt, order, step, micro).await?;
+                (Direction::Plain(mean), private)
+            }
+        };
+        let learning_rate = self.descent.learning_rate();
+        self.descent.step(direction);
+        let (step, steps) = (self.descent.steps(), self.descent.total());
+        Ok(Some(StepReport {
+            step,
+            steps,
+            learning_rate,
+            private,
+        }))
+    }
+
+    /// Steps made.
+    #[must_use]
+    pub fn steps_done(&self) -> u64 {
+        self.descent.steps()
+    }
+
+    /// Steps planned.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.descent.total()
+    }
+
+    /// Whether a guarantee covers the result: a plan, and randomness that is no test's.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        match &self.source {
+            Source::Private(mechanism) => mechanism.is_private(),
+            Source::Plain(_) => false,
+        }
+    }
+
+    /// The current prompt, for trying it out. As private as the steps so far.
+    ///
+    /// # Errors
+    /// [`TuneError::Prompt`] when it isn't finite any more.
+    pub fn prompt(&self) -> Result<SoftPrompt, TuneError> {
+        Ok(SoftPrompt::new(
+            self.descent.prompt().to_vec(),
+            self.shape[0],
+            self.shape[1],
+        )?)
+    }
+
+    /// The run so far: prompt, moments, tail average, steps. It holds no randomness, and of the
+    /// examples only what the steps released.
+    #[must_use]
+    pub fn checkpoint(&self) -> Vec<u8> {
+        let state = State::new(KIND).with_settings(&self.settings);
+        self.descent.save(state).to_bytes()
+    }
+
+    /// Hands over the prompt, with the proof of its guarantee.
+    ///
+    /// # Errors
+    /// [`TuneError::Unfinished`] or [`TuneError::Step`] while steps are left.
+    pub fn finish(self) -> Result<Tuned, TuneError> {
+        let (done, planned) = (self.steps_done(), self.steps());
+        if done < planned {
+            return Err(TuneError::Unfinished { done, planned });
+        }
+        let [n, d] = self.shape;
+        let prompt = SoftPrompt::new(self.descent.released(), n, d)?;
+        let released = match self.source {
+            Source::Private(mechanism) => Released::Private(mechanism.finish()?),
+            Source::Plain(_) => Released::NotPrivate,
+        };
+        Ok(Tuned { prompt, released })
+    }
+}
+
+/// One private direction: every drawn example is clipped and added once, then the sum is noised.
+async fn noised(
+    kernel: &Kernel,
+    prompt: &Tensor<2>,
+    mechanism: &mut Mechanism,
+    micro: usize,
+) -> Result<(Direction, PrivateMetrics), TuneError> {
+    let (done, planned) = (mechanism.steps_done(), mechanism.plan().steps());
+    let batch = mechanism.sample(kernel.len())?;
+    let batch = batch.ok_or(TuneError::Unfinished { done, planned })?;
+    let mut left = batch.len();
+    let mut losses = LossSum::default();
+    let mut clipper = mechanism.clip(batch);
+    while let Some(rows) = clipper.next_micro(micro) {
+        let gradients = kernel.gradients(prompt, rows.indices(), rows.weights());
+        losses.add(gradients.losses, micro.min(left));
+        left -= micro.min(left);
+        clipper.add(rows, gradients.per_example).await?;
+    }
+    let sum = clipper.finish().await?;
+    let direction = Direction::Noised(mechanism.privatize(sum)?);
+    Ok((direction, losses.settle().await?))
+}
+
+/// The plan's mechanism, once the live kernel has passed.
+async fn tested(
+    kernel: &Kernel,
+    prompt: &Tensor<2>,
+    untested: Untested,
+    micro: usize,
+) -> Result<Mechanism, TuneError> {
+    let (live, reference) = known_answer(kernel.lm().device()).await?;
+    let known = KnownAnswer {
+        live: &live,
+        reference: &reference,
+    };
+    let rows: Vec<usize> = (0..kernel.len().min(micro)).collect();
+    let gradients = async |micro: &MicroBatch| {
+        let gradients = kernel.gradients(prompt, micro.indices(), micro.weights());
+        Ok::<_, DeviceError>(gradients.per_example)
+    };
+    Ok(untested.test(&rows, micro, known, gradients).await?)
+}
+
+/// Without a guarantee there is nothing to keep but the arithmetic.
+async fn order(kernel: &Kernel, plain: PlainTraining) -> Result<Order, TuneError> {
+    plain.check()?;
+    let (live, reference) = known_answer(kernel.lm().device()).await?;
+    let square = |x: f32| f64::from(x).powi(2);
+    let off: f64 = live
+        .iter()
+        .zip(&reference)
+        .map(|(a, b)| square(a - b))
+        .sum();
+    let error = (off / reference.iter().map(|&b| square(b)).sum::<f64>()).sqrt();
+    // NaN passes nothing.
+    if error <= TOLERANCE && live.len() == reference.len() {
+        Ok(plain.order(kernel.len()))
+    } else {
+        Err(TuneError::KnownAnswer(error))
+    }
+}
+
+impl Privacy {
+    fn steps(&self) -> u64 {
+        match self {
+            Self::Private { plan, .. } => plan.steps(),
+            Self::None(plain) => plain.steps,
+        }
+    }
+}
+
+/// What a resumed run must share, as text.
+fn settings(config: &TuneConfig, shape: [usize; 2], privacy: &Privacy) -> String {
+    let privacy = match privacy {
+        Privacy::Private { plan, .. } => plan.hash(),
+        Privacy::None(plain) => format!("{plain:?}"),
+    };
+    format!("{config:?} {shape:?} {privacy}")
+}
+
+fn upload(kernel: &Kernel, prompt: &[f32], shape: [usize; 2]) -> Tensor<2> {
+    let data = TensorData::new(prompt.to_vec(), shape);
+    Tensor::from_data(data, kernel.lm().device())
+}

@@ -1,0 +1,330 @@
+//! `post-native distill`: the provider's first step, a small student out of the large teacher.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use burn::tensor::Device;
+use clap::ArgMatches;
+use post_core::checkpoint::hf;
+use post_core::distill::{
+    DistillConfig, DistillReport, Distiller, PlateauConfig, Rows, Weights, default_blocks,
+};
+use post_core::model::Lm;
+use post_core::optim::Schedule;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokenizers::Tokenizer;
+
+use super::values;
+use crate::config;
+use crate::corpus;
+use crate::device::DeviceChoice;
+use crate::drive::{Job, drive};
+use crate::failure::{Hint, Usage};
+use crate::models;
+use crate::run::{Opened, RunArgs, RunFolder};
+use crate::source::ModelSource;
+use crate::states;
+use crate::term::{self, Terminal};
+
+/// Distil a small student out of a large teacher
+///
+/// The student is the teacher's embeddings, final norm and head around a few of its blocks; only the
+/// blocks learn. Writes it as a Hugging Face folder to RUN/student; `bundle` makes one file of that.
+#[derive(Debug, clap::Args, Serialize, Deserialize)]
+#[command(after_help = "\
+Examples:
+  From plain text, one passage a line:
+    post-native distill --teacher SmolLM2.gguf --blocks 0,1,28,29 --text wiki.txt --run runs/student
+  From public rows of a task, which ends each text as the task will:
+    post-native distill --teacher SmolLM2.gguf --num-blocks 6 --task sst2 --data public.csv
+
+The teacher reads the corpus once; its hidden states are kept in RUN/states.bin (2 bytes × width for
+each token). Killed? Run it again with --resume.")]
+pub(crate) struct Args {
+    /// The large model: a folder, a .gguf file, or hub:org/name[@revision]
+    #[arg(long, value_name = "MODEL")]
+    teacher: Option<ModelSource>,
+    /// Public text, one passage a line; may be given several times
+    #[arg(long, value_name = "FILE")]
+    #[serde(default)]
+    text: Vec<PathBuf>,
+    /// Public rows of the task: CSV, TSV or JSON lines; may be given several times
+    #[arg(long, value_name = "FILE")]
+    #[serde(default)]
+    data: Vec<PathBuf>,
+    /// The task that the rows of --data are read as: a file, or the name of a built-in one
+    #[arg(long, value_name = "FILE|NAME")]
+    task: Option<String>,
+    /// Longest text in tokens; longer ones of --text are cut into pieces
+    #[arg(long, value_name = "TOKENS", default_value_t = 128)]
+    max_length: usize,
+
+    /// The teacher's blocks that the student is made of, counted from 0
+    #[arg(
+        long,
+        value_name = "0,1,…",
+        value_delimiter = ',',
+        group = "size",
+        help_heading = "Student"
+    )]
+    #[serde(default)]
+    blocks: Vec<usize>,
+    /// As many blocks: the first two, the last two, the others evenly between [default: 4]
+    #[arg(long, value_name = "COUNT", group = "size", help_heading = "Student")]
+    num_blocks: Option<usize>,
+
+    /// Weight of T² · KL(teacher ‖ student)
+    #[arg(long, value_name = "WEIGHT", default_value_t = 5.0, help_heading = "Losses", value_parser = values::not_negative)]
+    ce: f64,
+    /// Weight of the cross-entropy with the text itself
+    #[arg(long, value_name = "WEIGHT", default_value_t = 2.0, help_heading = "Losses", value_parser = values::not_negative)]
+    lm: f64,
+    /// Weight of 1 − cosine between the last hidden states
+    #[arg(long, value_name = "WEIGHT", default_value_t = 1.0, help_heading = "Losses", value_parser = values::not_negative)]
+    cos: f64,
+    /// Weight of the squared difference of the last hidden states
+    #[arg(long, value_name = "WEIGHT", default_value_t = 0.0, help_heading = "Losses", value_parser = values::not_negative)]
+    mse: f64,
+    /// T
+    #[arg(long, value_name = "T", default_value_t = 2.0, help_heading = "Losses", value_parser = values::positive)]
+    temperature: f64,
+    /// Take the losses over the vocabulary at each answer position and so many random tokens of a
+    /// batch only, which is cheaper [default: at every token]
+    #[arg(long, value_name = "TOKENS", help_heading = "Losses")]
+    random_rows: Option<usize>,
+
+    /// Most steps
+    #[arg(
+        long,
+        value_name = "STEPS",
+        default_value_t = 1000,
+        help_heading = "Training"
+    )]
+    steps: u64,
+    /// Texts in a step
+    #[arg(
+        long,
+        value_name = "TEXTS",
+        default_value_t = 16,
+        help_heading = "Training"
+    )]
+    batch: usize,
+    /// Texts per forward pass; their gradients accumulate
+    #[arg(
+        long,
+        value_name = "TEXTS",
+        default_value_t = 16,
+        help_heading = "Training"
+    )]
+    micro_batch: usize,
+    /// Highest step size of AdamW
+    #[arg(long, value_name = "LR", default_value_t = 2.5e-4, help_heading = "Training", value_parser = values::positive)]
+    learning_rate: f64,
+    /// Share of the steps in which the step size rises; it falls to 0 in the others
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05, help_heading = "Training", value_parser = values::fraction)]
+    warmup: f64,
+    /// L2 norm that the whole gradient is scaled down to
+    #[arg(long, value_name = "NORM", default_value_t = 5.0, help_heading = "Training", value_parser = values::positive)]
+    max_grad_norm: f64,
+    /// Stop early once the loss has not fallen for so many steps [default: never]
+    #[arg(long, value_name = "STEPS", help_heading = "Training")]
+    patience: Option<u64>,
+    /// The share by which the smoothed loss must fall to count, for --patience
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01, help_heading = "Training", value_parser = values::fraction)]
+    min_improvement: f64,
+    /// Decides the order of the texts and the random rows
+    #[arg(
+        long,
+        value_name = "SEED",
+        default_value_t = 0,
+        help_heading = "Training"
+    )]
+    seed: u32,
+
+    /// auto, cpu, cuda[:i], wgpu[:i] or vulkan[:i]
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        default_value = "auto",
+        help_heading = "Running"
+    )]
+    device: DeviceChoice,
+    /// Steps between checkpoints
+    #[arg(
+        long,
+        value_name = "STEPS",
+        default_value_t = 50,
+        help_heading = "Running"
+    )]
+    checkpoint_every: u64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    run: RunArgs,
+    /// Settings from a TOML file; flags win
+    #[arg(long, value_name = "FILE", help_heading = "Running")]
+    config: Option<PathBuf>,
+    /// Print a JSON summary
+    #[arg(long)]
+    #[serde(default)]
+    json: bool,
+}
+
+/// Distils and writes the student.
+///
+/// # Errors
+/// When an input is bad or the run folder can't be used.
+pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<()> {
+    let file = typed.config.clone();
+    let mut args = config::merge(typed, matches, file.as_deref())?;
+    let path = args.run.settle("distill");
+    let source = config::required(args.teacher.clone(), "teacher")?;
+    if args.text.is_empty() && args.data.is_empty() {
+        return Err(Usage("there is no text to distil on".into()))
+            .hint("give --text FILE, or --data FILE with --task");
+    }
+    let run = match RunFolder::open(&path, &config::table(&args)?, &args.run)? {
+        Opened::Ready(run) => run,
+        Opened::Finished(run) => {
+            term.note("this run had finished; nothing is done again");
+            return say(&run.summary()?, args.json);
+        }
+    };
+    let started = Instant::now();
+    let device = args.device.open(term)?;
+    let (mut job, tokenizer, blocks) = start(&args, &source, &device, &run, term)?;
+    drive(&mut job, &run, args.checkpoint_every, term)?;
+    let card = json!({ "teacher": source, "blocks": blocks });
+    let summary = release(job.0.student(), &tokenizer, &card, &run)?;
+    run.finish(started.elapsed(), &summary)?;
+    say(&summary, args.json)
+}
+
+fn say(summary: &Value, json: bool) -> Result<()> {
+    match json {
+        true => term::json(summary),
+        false => Ok(term::data(summary["student"].as_str().unwrap_or_default())?),
+    }
+}
+
+/// Runs the teacher over the corpus, and lets go of it.
+fn start(
+    args: &Args,
+    source: &ModelSource,
+    device: &Device,
+    run: &RunFolder,
+    term: &Terminal,
+) -> Result<(Run, Tokenizer, Vec<usize>)> {
+    let teacher = models::load(source, device, term)?;
+    let texts = corpus::Texts {
+        plain: &args.text,
+        rows: &args.data,
+        task: args.task.as_deref(),
+        max_length: args.max_length,
+        seed: args.seed.into(),
+    };
+    let corpus = corpus::read(&texts, &teacher, term)?;
+    let states = states::of(&teacher, source, &corpus, args.micro_batch, run, term)?;
+    let blocks = blocks(args, &teacher.lm);
+    let student = teacher.lm.select_blocks(&blocks)?;
+    let tokenizer = teacher.tokenizer.clone();
+    drop(teacher);
+    let checkpoint = run.checkpoint()?;
+    let starting = Distiller::start(
+        student,
+        corpus,
+        states,
+        settings(args),
+        checkpoint.as_deref(),
+    );
+    let distiller = pollster::block_on(starting)
+        .hint("if a checkpoint is at fault, start anew with --force")?;
+    Ok((Run(distiller, args.steps), tokenizer, blocks))
+}
+
+/// Blocks where neither a list nor a number is given.
+const BLOCKS: usize = 4;
+
+fn blocks(args: &Args, teacher: &Lm) -> Vec<usize> {
+    match args.blocks.is_empty() {
+        true => default_blocks(teacher.blocks().len(), args.num_blocks.unwrap_or(BLOCKS)),
+        false => args.blocks.clone(),
+    }
+}
+
+fn settings(args: &Args) -> DistillConfig {
+    let plateau = |patience| PlateauConfig {
+        patience,
+        min_improvement: args.min_improvement,
+    };
+    DistillConfig {
+        weights: Weights {
+            ce: args.ce,
+            lm: args.lm,
+            cos: args.cos,
+            mse: args.mse,
+        },
+        temperature: args.temperature,
+        rows: args.random_rows.map_or(Rows::All, Rows::Sampled),
+        learning_rate: args.learning_rate,
+        schedule: Schedule::Linear {
+            warmup: args.warmup,
+        },
+        max_grad_norm: args.max_grad_norm,
+        batch: args.batch,
+        micro_batch: args.micro_batch,
+        steps: args.steps,
+        seed: args.seed.into(),
+        plateau: args.patience.map(plateau),
+        ..DistillConfig::default()
+    }
+}
+
+/// Beside the weights: which teacher and blocks the student comes from, for `bundle`.
+pub(super) const CARD: &str = "student.json";
+
+fn release(student: &Lm, tokenizer: &Tokenizer, card: &Value, run: &RunFolder) -> Result<Value> {
+    let tensors = pollster::block_on(student.named_tensors())?;
+    let files = hf::folder(&tensors, student.config(), Some(tokenizer))?;
+    for (name, bytes) in files {
+        run.write(&format!("student/{name}"), &bytes)?;
+    }
+    let text = serde_json::to_vec_pretty(card).context("the student's card")?;
+    run.write(&format!("student/{CARD}"), &text)?;
+    Ok(json!({ "student": run.path("student"), "blocks": card["blocks"] }))
+}
+
+/// The distillation as a job, and how many steps it has at most.
+struct Run(Distiller, u64);
+
+impl Job for Run {
+    type Report = DistillReport;
+
+    const PHASE: &'static str = "distill";
+
+    fn done(&self) -> u64 {
+        self.0.steps_done()
+    }
+
+    fn total(&self) -> u64 {
+        self.1
+    }
+
+    fn step(&mut self) -> Result<Option<DistillReport>> {
+        Ok(pollster::block_on(self.0.step())?)
+    }
+
+    fn detail(report: &DistillReport) -> String {
+        let DistillReport { loss, ce, cos, .. } = report;
+        format!("loss {loss:.3} (ce {ce:.3}, cos {cos:.3})")
+    }
+
+    fn enough(report: &DistillReport) -> bool {
+        report.plateau
+    }
+
+    fn checkpoint(&self) -> Result<Vec<u8>> {
+        Ok(self.0.checkpoint())
+    }
+}

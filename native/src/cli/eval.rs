@@ -1,0 +1,167 @@
+//! `post-native eval`: how good a model is at a task, with a prompt or without.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap::ArgMatches;
+use post_core::prompt::SoftPrompt;
+use post_core::report::{Align, Table, percent};
+use post_core::task::metrics::Confusion;
+use post_core::task::{Example, Labels, Task, argmax};
+use post_core::tune::{ClassHead, Classifier};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::device::DeviceChoice;
+use crate::models::{self, Loaded};
+use crate::progress::Progress;
+use crate::source::ModelSource;
+use crate::term::{self, Terminal};
+use crate::{config, data, prompts};
+
+/// Measure a model's accuracy on labelled rows, with a prompt or zero-shot
+#[derive(Debug, clap::Args, Serialize, Deserialize)]
+#[command(after_help = "\
+Examples:
+  Zero-shot:
+    post-native eval --model SmolLM2.gguf --task sst2 --data test.csv
+  With a prompt:
+    post-native eval --model SmolLM2.gguf --task sst2 --data test.csv --prompt runs/transfer/prompt
+
+Accuracy comes with its 95 % interval (Wilson). With --json: {\"accuracy\": …, \"low\": …, \"high\": …,
+\"n\": …, \"per_class\": […], \"confusion\": {\"classes\": […], \"counts\": [[…]]}}.")]
+pub(crate) struct Args {
+    /// A folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[@revision]
+    #[arg(long, value_name = "MODEL")]
+    model: Option<ModelSource>,
+    /// A task file, or the name of a built-in task
+    #[arg(long, value_name = "FILE|NAME")]
+    task: Option<String>,
+    /// Labelled rows: CSV, TSV or JSON lines
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// The prompt's folder or zip; without one the model answers zero-shot
+    #[arg(long, value_name = "FOLDER|ZIP")]
+    prompt: Option<PathBuf>,
+    /// Rows per forward pass: memory, not results, depend on it
+    #[arg(long, value_name = "ROWS", default_value_t = 16)]
+    micro_batch: usize,
+    /// auto, cpu, cuda[:i], wgpu[:i] or vulkan[:i]
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: DeviceChoice,
+    /// Settings from a TOML file; flags win
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    #[serde(default)]
+    json: bool,
+}
+
+/// Evaluates and prints.
+///
+/// # Errors
+/// When an input is bad or the prompt belongs to another model.
+pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<()> {
+    let file = typed.config.clone();
+    let args = config::merge(typed, matches, file.as_deref())?;
+    let task = data::task(&config::required(args.task, "task")?)?;
+    let source = config::required(args.model, "model")?;
+    let rows = config::required(args.data, "data")?;
+    let rows = data::dataset(&rows, &task, Labels::Required, term)?.rows;
+    let adapter = args.prompt.as_deref().map(prompts::adapter).transpose()?;
+    let prompt = adapter.map(|adapter| adapter.prompt);
+    let model = models::load(&source, &args.device.open(term)?, term)?;
+    let virtual_tokens = prompt.as_ref().map_or(0, SoftPrompt::num_virtual_tokens);
+    let encoder = model.encoder(&task, virtual_tokens)?;
+    let examples = encoder.encode_all(&rows)?;
+    let head = ClassHead::new(&model.lm, encoder.words());
+    let classifier = classifier(&model, head, prompt.as_ref())?;
+    let confusion = confusion(&classifier, &examples, &task, args.micro_batch, term)?;
+    say(&confusion, args.json)
+}
+
+fn classifier(model: &Loaded, head: ClassHead, prompt: Option<&SoftPrompt>) -> Result<Classifier> {
+    if let Some(prompt) = prompt {
+        prompt.fits(&model.name, model.lm.config().hidden_size)?;
+    }
+    Ok(Classifier::new(Arc::clone(&model.lm), head, prompt)?)
+}
+
+fn confusion(
+    classifier: &Classifier,
+    examples: &[Example],
+    task: &Task,
+    rows: usize,
+    term: &Terminal,
+) -> Result<Confusion> {
+    let mut progress = Progress::new(*term, "eval", examples.len() as u64, 0);
+    let evaluation =
+        classifier.evaluate(examples, rows.max(1), |done| progress.set(done as u64, ""));
+    let logits = pollster::block_on(evaluation)?;
+    progress.finish();
+    let classes = task.classes().iter().map(|class| class.name.clone());
+    let mut confusion = Confusion::new(classes.collect());
+    for (example, logits) in examples.iter().zip(&logits) {
+        let actual = example
+            .label
+            .context("a row without a label was evaluated")?;
+        confusion.add(actual, argmax(logits));
+    }
+    Ok(confusion)
+}
+
+fn say(confusion: &Confusion, as_json: bool) -> Result<()> {
+    let accuracy = confusion
+        .accuracy()
+        .context("there is not one row to evaluate")?;
+    if as_json {
+        let mut value = serde_json::to_value(accuracy)?;
+        value["per_class"] = json!(confusion.per_class());
+        value["confusion"] = json!(confusion);
+        return term::json(&value);
+    }
+    let (low, high) = (percent(accuracy.low), percent(accuracy.high));
+    let (share, n) = (percent(accuracy.accuracy), accuracy.n);
+    term::data(format!(
+        "accuracy {share} (95 % interval {low} to {high}), {n} rows\n"
+    ))?;
+    term::data(per_class(confusion).to_text())?;
+    term::data("")?;
+    Ok(term::data(counts(confusion).to_text())?)
+}
+
+fn per_class(confusion: &Confusion) -> Table {
+    let headers = ["class", "rows", "precision", "recall", "F1"];
+    let mut table = Table::new(headers.map(|title| (title, align(title == "class"))));
+    for figures in confusion.per_class() {
+        let ratio = |x: Option<f64>| x.map_or("-".to_owned(), percent);
+        table.push([
+            figures.class,
+            figures.rows.to_string(),
+            ratio(figures.precision),
+            ratio(figures.recall),
+            ratio(figures.f1),
+        ]);
+    }
+    table
+}
+
+/// Rows: what the example is; columns: what the model says.
+fn counts(confusion: &Confusion) -> Table {
+    let said = confusion
+        .classes
+        .iter()
+        .map(|class| (format!("said {class}"), Align::Right));
+    let mut table = Table::new([("is".to_owned(), Align::Left)].into_iter().chain(said));
+    for (class, counts) in confusion.classes.iter().zip(&confusion.counts) {
+        let counts = counts.iter().map(u64::to_string);
+        table.push([class.clone()].into_iter().chain(counts));
+    }
+    table
+}
+
+fn align(words: bool) -> Align {
+    if words { Align::Left } else { Align::Right }
+}

@@ -1,0 +1,324 @@
+//! `post-native transfer`: the provider's last step, with public text only.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::{ArgMatches, ValueEnum};
+use post_core::prompt::{SoftPrompt, peft};
+use post_core::task::{Labels, Task};
+use post_core::transfer::{Constants, Transfer, TransferConfig, TransferReport};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::values;
+use crate::device::DeviceChoice;
+use crate::drive::{Job, drive};
+use crate::failure::Hint;
+use crate::models::{self, Loaded};
+use crate::progress::Progress;
+use crate::run::{CONSTANTS, Opened, RunArgs, RunFolder};
+use crate::source::ModelSource;
+use crate::term::{self, Terminal};
+use crate::{config, data, files, prompts};
+
+/// Carry a prompt over from the student to the teacher, with public text
+///
+/// Labels are not used. Nothing private is needed, so what the prompt's receipt guarantees holds for
+/// the transferred prompt, too. Writes it as a PEFT folder to RUN/prompt.
+#[derive(Debug, clap::Args, Serialize, Deserialize)]
+#[command(after_help = "\
+Example:
+  post-native transfer --student student.post.safetensors --teacher SmolLM2.gguf \\
+    --prompt prompt.zip --public reviews.csv --task sst2 --run runs/transfer
+
+About a hundred public rows are enough. Killed? Run it again with --resume.")]
+pub(crate) struct Args {
+    /// The student that the prompt was tuned on: a folder, .gguf, .post.safetensors or hub:org/name
+    #[arg(long, value_name = "MODEL")]
+    student: Option<ModelSource>,
+    /// The large model that shall get a prompt of its own; of the student's vocabulary
+    #[arg(long, value_name = "MODEL")]
+    teacher: Option<ModelSource>,
+    /// The student's prompt: a PEFT folder, or the zip that the browser hands out
+    #[arg(long, value_name = "FOLDER|ZIP")]
+    prompt: Option<PathBuf>,
+    /// Public rows: CSV, TSV or JSON lines with the task's text columns
+    #[arg(long, value_name = "FILE")]
+    public: Option<PathBuf>,
+    /// A task file, or the name of a built-in task
+    #[arg(long, value_name = "FILE|NAME")]
+    task: Option<String>,
+
+    /// Between copying the prompted student's answers (0) and copying what its prompt changes (1);
+    /// not to be chosen by private data
+    #[arg(long, value_name = "ALPHA", default_value_t = 0.5, help_heading = "Training", value_parser = values::fraction)]
+    alpha: f64,
+    /// Softens both sides' answers
+    #[arg(long, value_name = "T", default_value_t = 2.0, help_heading = "Training", value_parser = values::positive)]
+    temperature: f64,
+    /// Steps
+    #[arg(
+        long,
+        value_name = "STEPS",
+        default_value_t = 1000,
+        help_heading = "Training"
+    )]
+    steps: u64,
+    /// Public rows in a step
+    #[arg(
+        long,
+        value_name = "ROWS",
+        default_value_t = 32,
+        help_heading = "Training"
+    )]
+    batch: usize,
+    /// Step size of Adam
+    #[arg(long, value_name = "LR", default_value_t = 1e-3, help_heading = "Training", value_parser = values::positive)]
+    learning_rate: f64,
+    /// What the teacher's prompt starts from: the task's sentence, or the student's prompt where
+    /// both models are of one width
+    #[arg(long, value_enum, default_value_t = Init::Text, help_heading = "Training")]
+    init: Init,
+    /// Decides the order of the rows
+    #[arg(
+        long,
+        value_name = "SEED",
+        default_value_t = 0,
+        help_heading = "Training"
+    )]
+    seed: u32,
+    /// Rows per forward pass: memory, not results, depend on it
+    #[arg(
+        long,
+        value_name = "ROWS",
+        default_value_t = 8,
+        help_heading = "Training"
+    )]
+    micro_batch: usize,
+
+    /// auto, cpu, cuda[:i], wgpu[:i] or vulkan[:i]
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        default_value = "auto",
+        help_heading = "Running"
+    )]
+    device: DeviceChoice,
+    /// Steps between checkpoints
+    #[arg(
+        long,
+        value_name = "STEPS",
+        default_value_t = 25,
+        help_heading = "Running"
+    )]
+    checkpoint_every: u64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    run: RunArgs,
+    /// Settings from a TOML file; flags win
+    #[arg(long, value_name = "FILE", help_heading = "Running")]
+    config: Option<PathBuf>,
+    /// Print a JSON summary
+    #[arg(long)]
+    #[serde(default)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Init {
+    Text,
+    Prompt,
+}
+
+/// Everything opened.
+struct Inputs {
+    student: Loaded,
+    teacher: Loaded,
+    prompt: SoftPrompt,
+    task: Task,
+}
+
+/// Transfers and writes the prompt.
+///
+/// # Errors
+/// When an input is bad, the models don't go together, or the run folder can't be used.
+pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<()> {
+    let file = typed.config.clone();
+    let mut args = config::merge(typed, matches, file.as_deref())?;
+    let path = args.run.settle("transfer");
+    let task = data::task(&config::required(args.task.clone(), "task")?)?;
+    let [student, teacher] = [
+        config::required(args.student.clone(), "student")?,
+        config::required(args.teacher.clone(), "teacher")?,
+    ];
+    let public = config::required(args.public.clone(), "public")?;
+    let from = config::required(args.prompt.clone(), "prompt")?;
+    let prompt = prompts::adapter(&from)?.prompt;
+    let run = match RunFolder::open(&path, &config::table(&args)?, &args.run)? {
+        Opened::Ready(run) => run,
+        Opened::Finished(run) => {
+            term.note("this run had finished; nothing is done again");
+            return say(&run.summary()?, args.json);
+        }
+    };
+    let started = Instant::now();
+    let device = args.device.open(term)?;
+    let student = models::load(&student, &device, term)?;
+    prompt.fits(&student.name, student.lm.config().hidden_size)?;
+    let teacher = models::load(&teacher, &device, term)?;
+    let inputs = Inputs {
+        student,
+        teacher,
+        prompt,
+        task,
+    };
+    let constants = constants(&args, &inputs, &public, &run, term)?;
+    let mut job = start(&args, &inputs, constants, &run)?;
+    drive(&mut job, &run, args.checkpoint_every, term)?;
+    let summary = release(&job.0.finish()?, &inputs, &from, &run.path("prompt"))?;
+    run.finish(started.elapsed(), &summary)?;
+    say(&summary, args.json)
+}
+
+fn say(summary: &Value, json: bool) -> Result<()> {
+    match json {
+        true => term::json(summary),
+        false => Ok(term::data(summary["prompt"].as_str().unwrap_or_default())?),
+    }
+}
+
+/// What stays the same for every public row, computed once and kept in the run folder.
+fn constants(
+    args: &Args,
+    inputs: &Inputs,
+    public: &Path,
+    run: &RunFolder,
+    term: &Terminal,
+) -> Result<Constants> {
+    let Inputs {
+        student,
+        teacher,
+        prompt,
+        task,
+    } = inputs;
+    let rows = data::dataset(public, task, Labels::Unused, term)?.rows;
+    // One tokenisation serves both: `Constants` refuses models of two vocabularies.
+    let encoder = teacher.encoder(task, prompt.num_virtual_tokens())?;
+    let mut constants = Constants::new(&encoder.encode_all(&rows)?)?;
+    let kept = run.path(CONSTANTS);
+    if kept.is_file() {
+        let widths = [student, teacher].map(|model| model.lm.config().hidden_size);
+        constants
+            .resume(&files::read(&kept)?, widths)
+            .hint("start anew with --force")?;
+    }
+    let total = constants.len() as u64;
+    let mut progress = Progress::new(*term, "public rows", total, constants.done() as u64);
+    let mut since = Instant::now();
+    while constants.done() < constants.len() {
+        let (small, large, rows) = (&student.lm, &teacher.lm, args.micro_batch.max(1));
+        pollster::block_on(constants.extend(small, large, prompt, rows))?;
+        progress.set(constants.done() as u64, "");
+        if since.elapsed().as_secs() >= 30 {
+            files::write_atomic(&kept, &constants.checkpoint())?;
+            since = Instant::now();
+        }
+    }
+    progress.finish();
+    files::write_atomic(&kept, &constants.checkpoint())?;
+    Ok(constants)
+}
+
+fn start(args: &Args, inputs: &Inputs, constants: Constants, run: &RunFolder) -> Result<Run> {
+    let Inputs {
+        student,
+        teacher,
+        prompt,
+        task,
+    } = inputs;
+    let initial = match args.init {
+        Init::Prompt => {
+            prompt
+                .fits(&teacher.name, teacher.lm.config().hidden_size)
+                .hint("start from the task's sentence instead: --init text")?;
+            prompt.clone()
+        }
+        Init::Text => {
+            let length = prompt.num_virtual_tokens();
+            teacher.text_init(&teacher.encoder(task, length)?, length)?
+        }
+    };
+    let settings = TransferConfig {
+        alpha: args.alpha,
+        temperature: args.temperature,
+        learning_rate: args.learning_rate,
+        batch: args.batch,
+        steps: args.steps,
+        seed: args.seed.into(),
+        micro_batch: args.micro_batch,
+        ..TransferConfig::default()
+    };
+    let checkpoint = run.checkpoint()?;
+    let [large, small] = [teacher, student].map(|model| Arc::clone(&model.lm));
+    Transfer::new(
+        large,
+        small,
+        constants,
+        &initial,
+        settings,
+        checkpoint.as_deref(),
+    )
+    .map(|transfer| Run(transfer, args.steps))
+    .hint("if a checkpoint is at fault, start anew with --force")
+}
+
+/// Writes PEFT's folder; the student's receipt goes along under a name of its own, since the hash in
+/// it is the student's prompt's.
+fn release(prompt: &SoftPrompt, inputs: &Inputs, from: &Path, folder: &Path) -> Result<Value> {
+    let receipt = prompts::read(from)?.remove(prompts::RECEIPT);
+    let notes = match receipt {
+        Some(_) => {
+            "Transferred with public text only from a prompt whose receipt is \
+                    `student-privacy.json`: its (ε, δ) holds here, too."
+        }
+        None => "**NOT PRIVATE**, or unknown: the prompt it was transferred from has no receipt.",
+    };
+    let sentence = Some(inputs.task.init_text());
+    let mut files = peft::write(prompt, &inputs.teacher.base(), sentence, notes)?;
+    let covered = receipt.is_some();
+    files.extend(receipt.map(|bytes| ("student-privacy.json".to_owned(), bytes)));
+    prompts::write(folder, &files)?;
+    Ok(json!({ "prompt": folder, "receipt": covered }))
+}
+
+/// The transfer as a job, and how many steps it has.
+struct Run(Transfer, u64);
+
+impl Job for Run {
+    type Report = TransferReport;
+
+    const PHASE: &'static str = "transfer";
+
+    fn done(&self) -> u64 {
+        self.0.steps_done()
+    }
+
+    fn total(&self) -> u64 {
+        self.1
+    }
+
+    fn step(&mut self) -> Result<Option<TransferReport>> {
+        Ok(pollster::block_on(self.0.step())?)
+    }
+
+    fn detail(report: &TransferReport) -> String {
+        format!("loss {:.4}", report.loss)
+    }
+
+    fn checkpoint(&self) -> Result<Vec<u8>> {
+        Ok(self.0.checkpoint())
+    }
+}

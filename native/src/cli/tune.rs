@@ -1,0 +1,476 @@
+//! `post-native tune`: the data owner's private step, exactly the code that the browser runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::{ArgMatches, ValueEnum};
+use post_core::dp::receipt::{Hashes, sha256};
+use post_core::dp::{
+    Adjacency, Budget, Entropy, Length, Plan, PlanConfig, PrivacyUnit, Receipt, round_public,
+};
+use post_core::prompt::peft;
+use post_core::task::{Encoder, Example, Labels, Row, Task};
+use post_core::tune::{
+    ClassHead, PlainTraining, Privacy, PrivateMetrics, Released, Setup, StepReport, TuneConfig,
+    Tuned, Tuner,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::values;
+use crate::device::DeviceChoice;
+use crate::drive::{Job, drive};
+use crate::failure::{Hint, Usage};
+use crate::ledgers::{self, Request};
+use crate::models::{self, Loaded};
+use crate::run::{Opened, RunArgs, RunFolder};
+use crate::source::ModelSource;
+use crate::term::{self, Terminal};
+use crate::{config, data, prompts};
+
+/// Tune a soft prompt on the student, with differential privacy
+///
+/// Writes the prompt as a PEFT folder with its receipt, `privacy.json`, to RUN/prompt.
+#[derive(Debug, clap::Args, Serialize, Deserialize)]
+#[command(after_help = "\
+Examples:
+  With (8, δ)-differential privacy:
+    post-native tune --student student.post.safetensors --task sst2 --data train.csv \\
+      --target-epsilon 8 --run runs/sst2
+  Killed? Go on from the last checkpoint:
+    post-native tune --config runs/sst2/config.toml --resume
+  Without any privacy, to see what it costs:
+    post-native tune --student student.post.safetensors --task sst2 --data train.csv --no-dp
+
+Everything that fixes the guarantee (N, batch, steps, noise, δ) becomes public in the receipt.")]
+pub(crate) struct Args {
+    /// The student: a folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[@revision]
+    #[arg(long, value_name = "MODEL")]
+    pub(super) student: Option<ModelSource>,
+    /// A task file, or the name of a built-in task
+    #[arg(long, value_name = "FILE|NAME")]
+    pub(super) task: Option<String>,
+    /// The private examples: CSV, TSV or JSON lines with the columns that the task names
+    #[arg(long, value_name = "FILE")]
+    pub(super) data: Option<PathBuf>,
+
+    /// Spend at most this ε; the noise follows
+    #[arg(long, value_name = "EPSILON", group = "budget", help_heading = "Privacy", value_parser = values::positive)]
+    target_epsilon: Option<f64>,
+    /// Standard deviation of the noise in units of the clipping norm; ε follows
+    #[arg(long, value_name = "SIGMA", group = "budget", help_heading = "Privacy", value_parser = values::positive)]
+    noise_multiplier: Option<f64>,
+    /// No privacy at all: neither clipping nor noise. The prompt is marked so
+    #[arg(long, group = "budget", help_heading = "Privacy")]
+    pub(super) no_dp: bool,
+    /// The δ of (ε, δ) [default: 1 / (10 N), rounded down to one digit]
+    #[arg(long, value_name = "DELTA", help_heading = "Privacy", value_parser = values::probability)]
+    target_delta: Option<f64>,
+    /// N, the number of examples as the world may know it [default: the rows, rounded to two digits]
+    #[arg(long, value_name = "N", help_heading = "Privacy")]
+    public_size: Option<u64>,
+    /// Who is protected: one row, or one person (nobody may have more than one row then)
+    #[arg(long, value_enum, default_value_t = Unit::Row, help_heading = "Privacy")]
+    unit: Unit,
+    /// L2 norm that each example's gradient is clipped to
+    #[arg(long, value_name = "C", default_value_t = 1.0, help_heading = "Privacy", value_parser = values::positive)]
+    max_grad_norm: f64,
+    /// Where the budget spent on this data is added up, over all runs [default: post/ledger.json in
+    /// your configuration folder]
+    #[arg(long, value_name = "FILE", help_heading = "Privacy")]
+    ledger: Option<PathBuf>,
+    /// Refuse to start when all runs on this data would together pass this ε; set once, when the
+    /// ledger is made
+    #[arg(long, value_name = "EPSILON", help_heading = "Privacy", value_parser = values::positive)]
+    ledger_cap: Option<f64>,
+
+    /// Mean size of the Poisson-drawn batches [default: 256, or a quarter of N where that is less]
+    #[arg(long, value_name = "B", help_heading = "Training", value_parser = values::positive)]
+    expected_batch: Option<f64>,
+    /// Expected passes over N examples [default: 20]
+    #[arg(long, value_name = "E", group = "length", help_heading = "Training", value_parser = values::positive)]
+    epochs: Option<f64>,
+    /// Steps, instead of epochs
+    #[arg(long, value_name = "T", group = "length", help_heading = "Training")]
+    steps: Option<u64>,
+    /// Length of the prompt, in virtual tokens
+    #[arg(
+        long,
+        value_name = "TOKENS",
+        default_value_t = 100,
+        help_heading = "Training"
+    )]
+    pub(super) num_virtual_tokens: usize,
+    /// Step size of Adam, constant over the run
+    #[arg(long, value_name = "LR", default_value_t = 1e-2, help_heading = "Training", value_parser = values::positive)]
+    learning_rate: f64,
+    /// Share of the steps, at the end, whose prompts are averaged into the result; 0 takes the last
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, help_heading = "Training", value_parser = values::fraction)]
+    tail_average: f64,
+    /// Decides the order of the examples with --no-dp; private runs draw from the system instead
+    #[arg(
+        long,
+        value_name = "SEED",
+        default_value_t = 0,
+        help_heading = "Training"
+    )]
+    seed: u32,
+    /// Examples per forward pass: memory, not results, depend on it
+    #[arg(
+        long,
+        value_name = "ROWS",
+        default_value_t = 16,
+        help_heading = "Training"
+    )]
+    pub(super) micro_batch: usize,
+
+    /// auto, cpu, cuda[:i], wgpu[:i] or vulkan[:i]
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        default_value = "auto",
+        help_heading = "Running"
+    )]
+    pub(super) device: DeviceChoice,
+    /// Steps between checkpoints
+    #[arg(
+        long,
+        value_name = "STEPS",
+        default_value_t = 25,
+        help_heading = "Running"
+    )]
+    checkpoint_every: u64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(super) run: RunArgs,
+    /// Settings from a TOML file; flags win
+    #[arg(long, value_name = "FILE", help_heading = "Running")]
+    pub(super) config: Option<PathBuf>,
+    /// Print a JSON summary
+    #[arg(long)]
+    #[serde(default)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Unit {
+    Row,
+    Person,
+}
+
+/// Passes over the data where neither epochs nor steps are given.
+const EPOCHS: f64 = 20.0;
+
+/// Batch size of a large data set.
+const BATCH: f64 = 256.0;
+
+/// Tunes and writes the prompt.
+///
+/// # Errors
+/// When an input is bad, the budget is spent, the self-test fails, or the run folder can't be used.
+pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<()> {
+    let file = typed.config.clone();
+    let mut args = config::merge(typed, matches, file.as_deref())?;
+    let path = args.run.settle("tune");
+    let task = data::task(&config::required(args.task.clone(), "task")?)?;
+    let source = config::required(args.student.clone(), "student")?;
+    let rows = config::required(args.data.clone(), "data")?;
+    budget(&args)?;
+    let run = match RunFolder::open(&path, &config::table(&args)?, &args.run)? {
+        Opened::Ready(run) => run,
+        Opened::Finished(run) => return already(&run, &args, term),
+    };
+    let rows = data::dataset(&rows, &task, Labels::Required, term)?.rows;
+    let student = models::load(&source, &args.device.open(term)?, term)?;
+    let started = Instant::now();
+    let checkpoint = run.checkpoint()?;
+    let mut tuner = start(&args, &student, &task, &rows, checkpoint.as_deref(), term)?;
+    drive(&mut tuner, &run, args.checkpoint_every, term)?;
+    let tuned = tuner.0.finish()?;
+    let folder = run.path("prompt");
+    let summary = release(tuned, &folder, &source, &student, &task, term)?;
+    run.finish(started.elapsed(), &summary)?;
+    say(&summary, args.json)
+}
+
+/// The run had finished before: its summary again.
+fn already(run: &RunFolder, args: &Args, term: &Terminal) -> Result<()> {
+    term.note("this run had finished; nothing is done again");
+    say(&run.summary()?, args.json)
+}
+
+fn say(summary: &Value, json: bool) -> Result<()> {
+    match json {
+        true => term::json(summary),
+        false => Ok(term::data(summary["prompt"].as_str().unwrap_or_default())?),
+    }
+}
+
+/// What fixes the noise; `None` for a run without any.
+pub(super) fn budget(args: &Args) -> Result<Option<Budget>> {
+    match (args.target_epsilon, args.noise_multiplier, args.no_dp) {
+        (Some(epsilon), None, false) => Ok(Some(Budget::Epsilon(epsilon))),
+        (None, Some(sigma), false) => Ok(Some(Budget::NoiseMultiplier(sigma))),
+        (None, None, true) => Ok(None),
+        _ => Err(Usage("how private shall it be?".into()))
+            .hint("give one of --target-epsilon, --noise-multiplier and --no-dp"),
+    }
+}
+
+pub(super) fn plan(args: &Args, budget: Budget, rows: usize) -> Result<Plan> {
+    let public_size = args
+        .public_size
+        .unwrap_or_else(|| round_public(rows as u64));
+    let length = match (args.steps, args.epochs) {
+        (Some(steps), _) => Length::Steps(steps),
+        (None, epochs) => Length::Epochs(epochs.unwrap_or(EPOCHS)),
+    };
+    let unit = match args.unit {
+        Unit::Row => PrivacyUnit::Row,
+        Unit::Person => PrivacyUnit::Person,
+    };
+    Ok(Plan::new(PlanConfig {
+        budget,
+        public_size,
+        expected_batch: batch(args, public_size),
+        length,
+        max_grad_norm: args.max_grad_norm,
+        target_delta: args
+            .target_delta
+            .unwrap_or_else(|| default_delta(public_size)),
+        unit,
+        adjacency: Adjacency::AddRemove,
+    })?)
+}
+
+/// A tenth of 1/N, rounded down to one digit: a number that a person can say.
+fn default_delta(public_size: u64) -> f64 {
+    let exact = 0.1 / public_size.max(1) as f64;
+    let unit = 10_f64.powi(exact.log10().floor() as i32);
+    // The small surplus keeps 1e-5 from becoming 9e-6.
+    (exact / unit + 1e-9).floor() * unit
+}
+
+fn batch(args: &Args, examples: u64) -> f64 {
+    let fitting = BATCH.min((examples as f64 / 4.0).ceil());
+    args.expected_batch.unwrap_or(fitting)
+}
+
+pub(super) fn plain(args: &Args, rows: usize) -> PlainTraining {
+    let batch = batch(args, rows as u64).round().max(1.0);
+    let epochs = args.epochs.unwrap_or(EPOCHS);
+    let steps = args
+        .steps
+        .unwrap_or((epochs * rows as f64 / batch).ceil() as u64);
+    PlainTraining {
+        batch: batch as usize,
+        steps,
+        seed: args.seed.into(),
+    }
+}
+
+fn privacy(args: &Args, rows: &[Row], resumed: bool, term: &Terminal) -> Result<Privacy> {
+    let Some(budget) = budget(args)? else {
+        term.warn(NOT_PRIVATE);
+        return Ok(Privacy::None(plain(args, rows.len())));
+    };
+    let plan = plan(args, budget, rows.len())?;
+    let path = match &args.ledger {
+        Some(path) => path.clone(),
+        None => ledgers::default_path()?,
+    };
+    term.note(format!(
+        "privacy: ε = {:.3} at δ = {:e}, noise multiplier {:.3}, sample rate {:.4}, {} steps, N = {}; \
+         entered in {}",
+        plan.epsilon(),
+        plan.delta(),
+        plan.noise_multiplier(),
+        plan.sample_rate(),
+        plan.steps(),
+        plan.config().public_size,
+        path.display(),
+    ));
+    let (path, cap) = (path.as_path(), args.ledger_cap);
+    let reserved = ledgers::reserve(&Request {
+        path,
+        cap,
+        rows,
+        plan: &plan,
+        resumed,
+    })?;
+    Ok(Privacy::Private {
+        plan,
+        entropy: Entropy::from_os()?,
+        reserved,
+    })
+}
+
+fn start(
+    args: &Args,
+    student: &Loaded,
+    task: &Task,
+    rows: &[Row],
+    checkpoint: Option<&[u8]>,
+    term: &Terminal,
+) -> Result<Run> {
+    let encoder = student.encoder(task, args.num_virtual_tokens)?;
+    let examples = encoder.encode_all(rows)?;
+    let privacy = privacy(args, rows, checkpoint.is_some(), term)?;
+    let setup = setup(args, student, &encoder, examples, privacy)?;
+    term.note("self-test: the live kernel's gradients, one example at a time");
+    let tuner = pollster::block_on(Tuner::start(setup, checkpoint))
+        .hint("if a checkpoint is at fault, start anew with --force")?;
+    Ok(Run(tuner))
+}
+
+/// All that the tuner needs.
+pub(super) fn setup(
+    args: &Args,
+    student: &Loaded,
+    encoder: &Encoder<'_>,
+    examples: Vec<Example>,
+    privacy: Privacy,
+) -> Result<Setup> {
+    Ok(Setup {
+        lm: Arc::clone(&student.lm),
+        head: ClassHead::new(&student.lm, encoder.words()),
+        examples,
+        initial: student.text_init(encoder, args.num_virtual_tokens)?,
+        config: TuneConfig {
+            learning_rate: args.learning_rate,
+            tail_average: args.tail_average,
+            micro_batch: args.micro_batch,
+            ..TuneConfig::default()
+        },
+        privacy,
+    })
+}
+
+const NOT_PRIVATE: &str = "--no-dp: this run is NOT PRIVATE. Whoever gets the prompt may be able to \
+     tell which examples it was tuned on, or read them out of it";
+
+/// Writes PEFT's folder and the receipt, and says what a summary should.
+fn release(
+    tuned: Tuned,
+    folder: &Path,
+    source: &ModelSource,
+    student: &Loaded,
+    task: &Task,
+    term: &Terminal,
+) -> Result<Value> {
+    let (notes, is_private) = match &tuned.released {
+        Released::Private(_) => ("The guarantee stands in `privacy.json`.", true),
+        Released::NotPrivate => (
+            "**NOT PRIVATE**: tuned without differential privacy.",
+            false,
+        ),
+    };
+    let mut files = peft::write(
+        &tuned.prompt,
+        &student.base(),
+        Some(task.init_text()),
+        notes,
+    )?;
+    let mut summary = json!({ "prompt": folder, "private": is_private });
+    match tuned.released {
+        Released::NotPrivate => term.warn(NOT_PRIVATE),
+        Released::Private(completed) => {
+            let hash = |name: &str, hash: String| (name.to_owned(), hash);
+            let hashes = Hashes::from([
+                hash("student", models::hash(source)?),
+                hash("task", task.hash()),
+                hash("prompt", sha256(&files[peft::WEIGHTS])),
+            ]);
+            let receipt = Receipt::new(completed, hashes)?;
+            summary["epsilon"] = json!(receipt.epsilon);
+            summary["delta"] = json!(receipt.delta);
+            summary["total_epsilon"] = json!(receipt.total_epsilon);
+            summary["private"] = json!(receipt.private);
+            term.note(&receipt.statement);
+            files.insert(
+                prompts::RECEIPT.to_owned(),
+                serde_json::to_vec_pretty(&receipt)?,
+            );
+        }
+    }
+    // A receipt of an earlier run must not vouch for this prompt.
+    let _ = std::fs::remove_file(folder.join(prompts::RECEIPT));
+    prompts::write(folder, &files)?;
+    Ok(summary)
+}
+
+/// The tuner as a job.
+struct Run(Tuner);
+
+/// What may be kept of a step: nothing that was computed from the examples.
+#[derive(Serialize)]
+struct Line {
+    step: u64,
+    learning_rate: f64,
+    #[serde(skip)]
+    private: PrivateMetrics,
+}
+
+impl Job for Run {
+    type Report = Line;
+
+    const PHASE: &'static str = "tune";
+
+    fn done(&self) -> u64 {
+        self.0.steps_done()
+    }
+
+    fn total(&self) -> u64 {
+        self.0.steps()
+    }
+
+    fn step(&mut self) -> Result<Option<Line>> {
+        let report = pollster::block_on(self.0.step())?;
+        Ok(report.map(
+            |StepReport {
+                 step,
+                 learning_rate,
+                 private,
+                 ..
+             }| Line {
+                step,
+                learning_rate,
+                private,
+            },
+        ))
+    }
+
+    fn detail(line: &Line) -> String {
+        let loss = line
+            .private
+            .loss
+            .map_or("-".to_owned(), |loss| format!("{loss:.3}"));
+        format!("loss {loss} (for your eyes only)")
+    }
+
+    fn checkpoint(&self) -> Result<Vec<u8>> {
+        Ok(self.0.checkpoint())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::default_delta;
+
+    #[test]
+    fn delta_is_one_digit_and_below_a_tenth_of_one_over_n() {
+        for (n, delta) in [
+            (60, 1e-3),
+            (10_000, 1e-5),
+            (67_000, 1e-6),
+            (4_700, 2e-5),
+            (1, 0.1),
+        ] {
+            let found = default_delta(n);
+            assert!((found - delta).abs() < 1e-9 * delta, "{n}: {found}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! `post-native`: the provider's tool, and the data owner's where a browser won't do.
+//!
+//! Each subcommand has two stages: the arguments as typed (`cli::<name>::Args`) and what they mean
+//! (resolved defaults, opened files, a chosen device). After that comes one call into `post_core`:
+//! no model, no loss and no privacy code lives here.
+
+mod cli;
+mod config;
+mod corpus;
+mod data;
+mod device;
+mod drive;
+mod failure;
+mod files;
+mod hub;
+mod ledgers;
+mod models;
+mod progress;
+mod prompts;
+mod run;
+mod source;
+mod states;
+mod term;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let (cli, matches) = cli::parse();
+    let term = term::Terminal::new(cli.quiet);
+    match cli::dispatch(cli.command, &matches, &term) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}

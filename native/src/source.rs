@@ -1,0 +1,173 @@
+//! Where a model comes from: a folder, a `.gguf` file, a bundle, or the Hugging Face hub.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Result, anyhow};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::hinted;
+use crate::hub;
+
+/// A model as a person names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) enum ModelSource {
+    /// A folder in Hugging Face's layout, a `.gguf` file or a bundle.
+    Path(PathBuf),
+    /// `hub:org/name[@revision]`.
+    Hub {
+        /// `org/name`.
+        repo: String,
+        /// Branch, tag or commit; the hub's default branch when absent.
+        revision: Option<String>,
+    },
+}
+
+impl FromStr for ModelSource {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some(name) = text.strip_prefix("hub:") else {
+            return Ok(Self::Path(text.into()));
+        };
+        let (repo, revision) = match name.split_once('@') {
+            Some((repo, revision)) => (repo, Some(revision.to_owned())),
+            None => (name, None),
+        };
+        let good = repo.split('/').filter(|part| !part.is_empty()).count() == 2
+            && repo.matches('/').count() == 1;
+        if !good || revision.as_deref() == Some("") {
+            return Err(format!(
+                "`{text}` is not of the form hub:org/name[@revision]"
+            ));
+        }
+        Ok(Self::Hub {
+            repo: repo.to_owned(),
+            revision,
+        })
+    }
+}
+
+impl TryFrom<String> for ModelSource {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<ModelSource> for String {
+    fn from(source: ModelSource) -> Self {
+        source.to_string()
+    }
+}
+
+impl fmt::Display for ModelSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Hub {
+                repo,
+                revision: None,
+            } => write!(f, "hub:{repo}"),
+            Self::Hub {
+                repo,
+                revision: Some(revision),
+            } => write!(f, "hub:{repo}@{revision}"),
+        }
+    }
+}
+
+/// The shape of what lies at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Located {
+    /// `config.json`, `*.safetensors`, `tokenizer.json`.
+    Folder(PathBuf),
+    /// One file with weights, configuration and tokenizer.
+    Gguf(PathBuf),
+    /// A student as a provider publishes it.
+    Bundle(PathBuf),
+}
+
+impl ModelSource {
+    /// Finds the model on this machine, fetching it first when it is on the hub.
+    ///
+    /// # Errors
+    /// When nothing is there, when it is no kind of model that is known, or when it can't be fetched.
+    pub(crate) fn locate(&self) -> Result<Located> {
+        match self {
+            Self::Path(path) => locate(path),
+            Self::Hub { repo, revision } => {
+                Ok(Located::Folder(hub::fetch(repo, revision.as_deref())?))
+            }
+        }
+    }
+}
+
+fn locate(path: &Path) -> Result<Located> {
+    let owned = || path.to_owned();
+    if path.is_dir() {
+        return match path.join("config.json").is_file() {
+            true => Ok(Located::Folder(owned())),
+            false => Err(hinted(
+                anyhow!("{} has no config.json", path.display()),
+                "name a folder as Hugging Face lays it out: config.json, model.safetensors, tokenizer.json",
+            )),
+        };
+    }
+    let name = path.to_string_lossy();
+    match () {
+        () if !path.exists() => Err(hinted(
+            anyhow!("no model at {name}"),
+            "name a folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[@revision]",
+        )),
+        () if name.ends_with(".gguf") => Ok(Located::Gguf(owned())),
+        () if name.ends_with(".post.safetensors") => Ok(Located::Bundle(owned())),
+        () if name.ends_with(".safetensors") => Err(hinted(
+            anyhow!("{name} is weights alone, without configuration and tokenizer"),
+            "name the folder that it lies in",
+        )),
+        () => Err(hinted(
+            anyhow!("{name} is no model file that is known"),
+            "models are folders, .gguf files and .post.safetensors bundles",
+        )),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hub_names_come_back_as_written() {
+        for text in ["hub:org/name", "hub:org/name@v1.0", "some/folder", "a.gguf"] {
+            let source: ModelSource = text.parse().unwrap();
+            assert_eq!(source.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn half_a_hub_name_is_refused() {
+        for text in ["hub:name", "hub:/name", "hub:a/b/c", "hub:a/b@", "hub:"] {
+            assert!(text.parse::<ModelSource>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_lies_there_decides() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for name in ["m.gguf", "s.post.safetensors", "w.safetensors", "notes.txt"] {
+            std::fs::write(at(name), b"x").unwrap();
+        }
+        assert_eq!(locate(&at("m.gguf")).unwrap(), Located::Gguf(at("m.gguf")));
+        let bundle = at("s.post.safetensors");
+        assert_eq!(locate(&bundle).unwrap(), Located::Bundle(bundle));
+        for name in ["w.safetensors", "notes.txt", "absent", "."] {
+            assert!(locate(&at(name)).is_err(), "{name}");
+        }
+    }
+}

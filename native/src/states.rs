@@ -1,0 +1,68 @@
+//! The teacher's hidden states of a corpus, computed once and kept in the run folder.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use post_core::distill::{Corpus, TeacherStates, teacher_states};
+
+use crate::failure::Hint;
+use crate::files;
+use crate::models::{self, Loaded};
+use crate::progress::Progress;
+use crate::run::RunFolder;
+use crate::source::ModelSource;
+use crate::term::Terminal;
+
+const STATES: &str = "states.bin";
+/// Says of which teacher and corpus the states are.
+const OF: &str = "states.sha256";
+
+/// The states, those of an interrupted run included, `rows` texts at a time.
+///
+/// # Errors
+/// When the device fails or the disk is full; what was computed is kept.
+pub(crate) fn of(
+    teacher: &Loaded,
+    source: &ModelSource,
+    corpus: &Corpus,
+    rows: usize,
+    run: &RunFolder,
+    term: &Terminal,
+) -> Result<TeacherStates> {
+    let (path, width) = (run.path(STATES), teacher.lm.config().hidden_size);
+    let of = format!("{} {}\n", models::hash(source)?, corpus.fingerprint());
+    let known = files::read_text(&run.path(OF)).is_ok_and(|kept| kept == of);
+    let mut file = open(&path)?;
+    let kept = if known { file.metadata()?.len() } else { 0 };
+    let mut done = corpus.whole_texts(kept as usize / (2 * width));
+    file.set_len((corpus.start(done) * width * 2) as u64)?;
+    run.write(OF, of.as_bytes())?;
+
+    let mut progress = Progress::new(*term, "teacher", corpus.len() as u64, done as u64);
+    while done < corpus.len() {
+        let next = corpus.len().min(done + rows.max(1));
+        let bytes = pollster::block_on(teacher_states(&teacher.lm, corpus, done..next))?;
+        file.write_all(&bytes)
+            .with_context(|| format!("could not write {}", path.display()))
+            .hint("free some space and run the same command again with --resume")?;
+        done = next;
+        progress.set(done as u64, "");
+    }
+    progress.finish();
+    file.sync_all()
+        .with_context(|| format!("could not write {}", path.display()))?;
+    drop(file);
+    Ok(TeacherStates::new(
+        Arc::new(files::map(&path)?),
+        corpus,
+        width,
+    )?)
+}
+
+fn open(path: &Path) -> Result<File> {
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    file.with_context(|| format!("could not write {}", path.display()))
+}

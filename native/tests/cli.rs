@@ -1,0 +1,49 @@
+//! The binary from outside: what it prints, where, and with which exit code.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "cli/account.rs"]
+mod account;
+#[path = "cli/bad_input.rs"]
+mod bad_input;
+#[path = "cli/help.rs"]
+mod help;
+#[path = "cli/journey.rs"]
+mod journey;
+
+use std::process::{Command, Output};
+
+/// Runs the binary as a person would, in an empty environment but for `PATH` and `HOME`.
+fn post(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_post-native"))
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The command fails with this code and says all of this on stderr, and nothing on stdout.
+#[track_caller]
+fn refused(args: &[&str], code: i32, said: &[&str]) {
+    let output = post(args);
+    let heard = stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{args:?}\n{heard}");
+    for words in said {
+        assert!(
+            heard.contains(words),
+            "{args:?} should say `{words}`:\n{heard}"
+        );
+    }
+    assert_eq!(
+        stdout(&output),
+        "",
+        "{args:?} failed, so stdout has no data"
+    );
+}

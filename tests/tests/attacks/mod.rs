@@ -1,0 +1,5 @@
+//! Hostile files: each must be an error that names the place, never a panic, never gigabytes.
+
+mod checkpoint_gguf;
+mod checkpoint_mutations;
+mod checkpoint_safetensors;

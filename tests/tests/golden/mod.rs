@@ -1,0 +1,8 @@
+//! Numbers made by the reference implementations, each with the script that made them.
+
+mod gguf;
+mod hf;
+mod model;
+mod peft;
+mod smollm;
+mod tokenizer;

@@ -1,0 +1,73 @@
+//! Ids of awkward text against Hugging Face's own tokenizers (`fixtures/tokenizer/make.py`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use post_core::checkpoint::{Gguf, tokenizer};
+
+const EXPECTED: &str = include_str!("../../fixtures/tokenizer/expected.json");
+pub(super) const AWKWARD: &str = include_str!("../../fixtures/tokenizer/awkward.json");
+
+fn gguf(pre: &str) -> Gguf {
+    let bytes: &'static [u8] = match pre {
+        "gpt-2" => include_bytes!("../../fixtures/tokenizer/gpt-2.gguf"),
+        "smollm" => include_bytes!("../../fixtures/tokenizer/smollm.gguf"),
+        "llama-bpe" => include_bytes!("../../fixtures/tokenizer/llama-bpe.gguf"),
+        "qwen2" => include_bytes!("../../fixtures/tokenizer/qwen2.gguf"),
+        other => panic!("no fixture for {other}"),
+    };
+    Gguf::parse(Arc::new(bytes)).unwrap()
+}
+
+/// Fails with the first text whose ids differ.
+pub(super) fn assert_ids(name: &str, tokenizer: &tokenizers::Tokenizer, expected: &[Vec<u32>]) {
+    let texts: Vec<String> = serde_json::from_str(AWKWARD).unwrap();
+    assert_eq!(texts.len(), expected.len());
+    for (text, want) in texts.iter().zip(expected) {
+        let got = tokenizer.encode(text.as_str(), true).unwrap();
+        assert_eq!(got.get_ids(), want, "{name}: {text:?}");
+    }
+}
+
+#[test]
+fn every_pre_tokenizer_gives_the_reference_ids() {
+    let expected: BTreeMap<String, Vec<Vec<u32>>> = serde_json::from_str(EXPECTED).unwrap();
+    assert_eq!(expected.len(), 4);
+    for (pre, ids) in &expected {
+        assert_ids(pre, &tokenizer::from_gguf(&gguf(pre)).unwrap(), ids);
+    }
+}
+
+#[test]
+fn a_written_tokenizer_json_reads_back_the_same() {
+    let expected: BTreeMap<String, Vec<Vec<u32>>> = serde_json::from_str(EXPECTED).unwrap();
+    for (pre, ids) in &expected {
+        let json = tokenizer::to_json(&tokenizer::from_gguf(&gguf(pre)).unwrap()).unwrap();
+        assert_ids(pre, &tokenizer::from_json(json.as_bytes()).unwrap(), ids);
+    }
+}
+
+#[test]
+fn byte_level_text_decodes_to_itself() {
+    let tokenizer = tokenizer::from_gguf(&gguf("smollm")).unwrap();
+    let texts: Vec<String> = serde_json::from_str(AWKWARD).unwrap();
+    for text in texts {
+        let ids = tokenizer
+            .encode(text.as_str(), false)
+            .unwrap()
+            .get_ids()
+            .to_vec();
+        assert_eq!(tokenizer.decode(&ids, false).unwrap(), text);
+    }
+}
+
+#[test]
+fn a_tokenizer_larger_than_the_model_names_the_first_token_beyond() {
+    let built = tokenizer::from_gguf(&gguf("gpt-2")).unwrap();
+    let size = built.get_vocab_size(true);
+    tokenizer::check_fits(&built, size).unwrap();
+    let error = tokenizer::check_fits(&built, size - 1)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains(&format!("has id {}", size - 1)), "{error}");
+}

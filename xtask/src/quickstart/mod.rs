@@ -1,0 +1,117 @@
+//! `cargo xtask quickstart`: the whole method on a real model and real text.
+
+mod phases;
+mod results;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::shell::{self, NATIVE, cargo, minutes, say};
+use crate::{data, fetch};
+use phases::{Phase, Places};
+use results::Results;
+
+/// Everything that a run leaves behind.
+const FOLDER: &str = "runs/quickstart";
+const PROGRAM: &str = "target/release/post-native";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only fetch the model and prepare the text
+    #[arg(long)]
+    data_only: bool,
+    /// Also tune a prompt on the teacher itself: what privacy costs at most
+    #[arg(long)]
+    upper_bound: bool,
+}
+
+/// Fetches, builds and runs; phases that are done are not done again.
+///
+/// # Errors
+/// When something cannot be fetched or built, or a phase fails.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let folder = Path::new(FOLDER);
+    let teacher = fetch::fetch(&fetch::MODEL)?;
+    let sets = data::prepare(&folder.join("data"))?;
+    if args.data_only {
+        return Ok(());
+    }
+    say("Building post-native");
+    shell::run(cargo("build").args(NATIVE).args(["--bin", "post-native"]))?;
+    let places = Places {
+        folder,
+        teacher: &teacher,
+        sets: &sets,
+    };
+    let mut results = Results::default();
+    for phase in phases::all(&places, args.upper_bound) {
+        results.took(&phase.name, finish(&phase, folder)?.as_secs_f64());
+        if let Some(key) = phase.measures {
+            results.evaluation(key, &read(&phase.done)?)?;
+        }
+    }
+    results.receipt(&read(&folder.join("tune-dp/prompt/privacy.json"))?)?;
+    report(&results, folder)
+}
+
+/// Writes `results.json` and has the table printed and `report.html` written.
+fn report(results: &Results, folder: &Path) -> Result<()> {
+    let file = folder.join("results.json");
+    write(&file, &serde_json::to_string_pretty(&results.to_json())?)?;
+    say(&format!("The numbers are in {}", file.display()));
+    shell::run(Command::new(PROGRAM).args(["report", "--run"]).arg(folder))
+}
+
+/// Runs a phase unless it is done, and returns what it took, then or now.
+fn finish(phase: &Phase, folder: &Path) -> Result<Duration> {
+    let kept = folder.join("seconds").join(&phase.name);
+    if phase.done.is_file() {
+        let seconds = read(&kept)
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(0.0);
+        say(&format!("{}: done before", phase.what));
+        return Ok(Duration::from_secs_f64(seconds));
+    }
+    say(&phase.what);
+    let start = Instant::now();
+    let mut command = Command::new(PROGRAM);
+    command.args(&phase.args);
+    match phase.measures {
+        Some(_) => keep_output(&mut command, &phase.done)?,
+        None => shell::run(command.stdout(Stdio::null()))?,
+    }
+    let took = start.elapsed();
+    write(&kept, &format!("{:.1}\n", took.as_secs_f64()))?;
+    say(&format!("took {}", minutes(took)));
+    Ok(took)
+}
+
+/// Runs a command and keeps its standard output, if it succeeds.
+fn keep_output(command: &mut Command, file: &Path) -> Result<()> {
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start {PROGRAM}"))?;
+    if !output.status.success() {
+        bail!("the evaluation that writes {} failed", file.display());
+    }
+    write(file, &String::from_utf8(output.stdout)?)
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Writes a file that is either absent or whole.
+fn write(path: &Path, text: &str) -> Result<()> {
+    let failed = || format!("cannot write {}", path.display());
+    let partial = PathBuf::from(format!("{}.part", path.display()));
+    fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).with_context(failed)?;
+    fs::write(&partial, text).with_context(failed)?;
+    fs::rename(&partial, path).with_context(failed)
+}

@@ -1,0 +1,252 @@
+//! What is run, in which order: one call of `post-native` each.
+
+use std::path::{Path, PathBuf};
+
+use crate::data::Sets;
+
+use super::results::Key;
+
+/// Settings that are not about files lie there, in the form that `--config` reads.
+const RECIPES: &str = "experiments/quickstart";
+const TASK: &str = "rotten-tomatoes";
+/// What the private prompt may cost.
+const TARGET_EPSILON: &str = "8";
+
+/// One call of `post-native`.
+#[derive(Debug)]
+pub(super) struct Phase {
+    pub(super) name: String,
+    /// What it does, for people.
+    pub(super) what: String,
+    pub(super) args: Vec<String>,
+    /// There once the phase is finished.
+    pub(super) done: PathBuf,
+    /// An evaluation: its standard output is kept in `done`, and is a result.
+    pub(super) measures: Option<Key>,
+}
+
+/// Where everything is.
+pub(super) struct Places<'a> {
+    /// Of the whole run.
+    pub(super) folder: &'a Path,
+    pub(super) teacher: &'a Path,
+    pub(super) sets: &'a Sets,
+}
+
+/// All phases; `upper_bound` adds the prompt that is tuned on the teacher itself.
+pub(super) fn all(places: &Places<'_>, upper_bound: bool) -> Vec<Phase> {
+    let student = places.folder.join("distil/student");
+    let teacher = places.teacher;
+    let mut phases = vec![
+        places.distil(),
+        places.tune(
+            "tune",
+            "Tuning a prompt on the student, without DP",
+            &student,
+            &["--no-dp"],
+        ),
+        places.tune_dp(&student),
+        places.transfer("transfer", "tune", &student),
+        places.transfer("transfer-dp", "tune-dp", &student),
+    ];
+    if upper_bound {
+        let what = "Tuning a prompt on the teacher itself, which shows it the private text";
+        phases.push(places.tune("tune-teacher", what, teacher, &["--no-dp"]));
+    }
+    let evaluations = [
+        (Key::TeacherZeroShot, teacher, None),
+        (Key::StudentZeroShot, &student, None),
+        (Key::StudentPrompt, &student, Some("tune")),
+        (Key::StudentPromptDp, &student, Some("tune-dp")),
+        (Key::Direct, teacher, Some("tune")),
+        (Key::DirectDp, teacher, Some("tune-dp")),
+        (Key::Post, teacher, Some("transfer")),
+        (Key::PostDp, teacher, Some("transfer-dp")),
+        (Key::UpperBound, teacher, Some("tune-teacher")),
+    ];
+    let wanted = evaluations
+        .into_iter()
+        .filter(|(key, ..)| upper_bound || *key != Key::UpperBound);
+    phases.extend(wanted.map(|(key, model, prompt)| places.evaluate(key, model, prompt)));
+    phases
+}
+
+impl Places<'_> {
+    fn distil(&self) -> Phase {
+        let args = [
+            pair("--teacher", self.teacher),
+            pair("--data", &self.sets.distil),
+        ];
+        self.long(
+            "distill",
+            "distil",
+            "Distilling the student",
+            "distil",
+            args.concat(),
+        )
+    }
+
+    fn tune(&self, name: &str, what: &str, model: &Path, budget: &[&str]) -> Phase {
+        let mut args = [
+            pair("--student", model),
+            pair("--data", &self.sets.private_train),
+        ]
+        .concat();
+        args.extend(budget.iter().map(|arg| (*arg).to_owned()));
+        self.long("tune", name, what, "tune", args)
+    }
+
+    /// With a ledger of its own: this run's text only plays the private data, and must not use up
+    /// the budget of anybody's real data.
+    fn tune_dp(&self, student: &Path) -> Phase {
+        let ledger = text(&self.folder.join("ledger.json"));
+        let budget = ["--target-epsilon", TARGET_EPSILON, "--ledger", &ledger];
+        self.tune(
+            "tune-dp",
+            "Tuning a prompt on the student, with DP",
+            student,
+            &budget,
+        )
+    }
+
+    fn transfer(&self, name: &str, tuned: &str, student: &Path) -> Phase {
+        let args = [
+            pair("--student", student),
+            pair("--teacher", self.teacher),
+            pair("--prompt", &self.folder.join(tuned).join("prompt")),
+            pair("--public", &self.sets.public),
+        ];
+        let what = format!("Transferring the prompt of `{tuned}` to the teacher");
+        self.long("transfer", name, &what, "transfer", args.concat())
+    }
+
+    /// A command with a run folder, which goes on where it was.
+    fn long(
+        &self,
+        command: &str,
+        name: &str,
+        what: &str,
+        recipe: &str,
+        more: Vec<String>,
+    ) -> Phase {
+        let run = self.folder.join(name);
+        let recipe = Path::new(RECIPES).join(format!("{recipe}.toml"));
+        let mut args = vec![command.to_owned()];
+        args.extend(["--task", TASK].map(str::to_owned));
+        args.extend([pair("--config", &recipe), pair("--run", &run), more].concat());
+        args.push("--resume".to_owned());
+        let (name, what) = (name.to_owned(), what.to_owned());
+        Phase {
+            name,
+            what,
+            args,
+            done: run.join("done.json"),
+            measures: None,
+        }
+    }
+
+    fn evaluate(&self, key: Key, model: &Path, prompt: Option<&str>) -> Phase {
+        let mut args = ["eval", "--task", TASK, "--json"]
+            .map(str::to_owned)
+            .to_vec();
+        args.extend(
+            [
+                pair("--model", model),
+                pair("--data", &self.sets.private_test),
+            ]
+            .concat(),
+        );
+        if let Some(run) = prompt {
+            args.extend(pair("--prompt", &self.folder.join(run).join("prompt")));
+        }
+        Phase {
+            name: format!("eval-{}", key.name()),
+            what: format!("Measuring {}", key.name()),
+            args,
+            done: self
+                .folder
+                .join("eval")
+                .join(format!("{}.json", key.name())),
+            measures: Some(key),
+        }
+    }
+}
+
+fn pair(flag: &str, path: &Path) -> Vec<String> {
+    vec![flag.to_owned(), text(path)]
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn phases(upper_bound: bool) -> Vec<Phase> {
+        let sets = Sets::in_folder(Path::new("data"));
+        let places = Places {
+            folder: Path::new("run"),
+            teacher: Path::new("t.gguf"),
+            sets: &sets,
+        };
+        all(&places, upper_bound)
+    }
+
+    #[test]
+    fn every_prompt_that_is_measured_was_made_before() {
+        let phases = phases(true);
+        for (at, phase) in phases.iter().enumerate() {
+            let after = |flag: &str| {
+                let at = phase.args.iter().position(|arg| arg == flag)?;
+                phase.args.get(at + 1).cloned()
+            };
+            let made = |path: String| {
+                let run = Path::new(&path).parent().unwrap();
+                phases[..at]
+                    .iter()
+                    .any(|earlier| earlier.done.parent() == Some(run))
+            };
+            assert!(after("--prompt").is_none_or(made), "{}", phase.name);
+        }
+    }
+
+    #[test]
+    fn only_the_upper_bound_shows_private_text_to_the_teacher() {
+        let leaks = |phase: &&Phase| {
+            phase.args.contains(&"data/private-train.csv".to_owned())
+                && phase.args.contains(&"t.gguf".to_owned())
+        };
+        assert_eq!(phases(false).iter().filter(leaks).count(), 0);
+        assert_eq!(phases(true).iter().filter(leaks).count(), 1);
+    }
+
+    #[test]
+    fn private_text_is_neither_distilled_nor_transferred_on() {
+        for phase in phases(true)
+            .iter()
+            .filter(|phase| ["distill", "transfer"].contains(&&*phase.args[0]))
+        {
+            assert!(
+                phase.args.iter().all(|arg| !arg.contains("private")),
+                "{}",
+                phase.name
+            );
+        }
+    }
+
+    #[test]
+    fn the_recipes_are_there() {
+        for phase in phases(true) {
+            if let Some(at) = phase.args.iter().position(|arg| arg == "--config") {
+                assert!(
+                    Path::new("..").join(&phase.args[at + 1]).is_file(),
+                    "{}",
+                    phase.name
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! `cargo xtask web`: the page and its worker, built into `dist` and served on this machine.
+
+mod build;
+mod serve;
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::shell::say;
+
+/// Where the finished page lies.
+const DIST: &str = "dist";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only build
+    #[arg(long)]
+    build_only: bool,
+    /// Port on 127.0.0.1
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+}
+
+/// Builds, then serves until it is interrupted.
+///
+/// # Errors
+/// When something doesn't build, or the port is taken.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    build::run(Path::new(DIST))?;
+    if args.build_only {
+        say(&format!("The page is in {DIST}"));
+        return Ok(());
+    }
+    serve::run(Path::new(DIST), args.port)
+}
