@@ -20,6 +20,8 @@ pub(crate) struct Texts<'a> {
     pub(crate) rows: &'a [PathBuf],
     /// The task of the tables.
     pub(crate) task: Option<&'a str>,
+    /// Every other row stands behind the task's init sentence, repeated to so many tokens.
+    pub(crate) behind_init: usize,
     /// Most tokens in a sequence of plain text.
     pub(crate) max_length: usize,
     /// Decides what a masked model has to guess.
@@ -87,18 +89,22 @@ fn rows(texts: &Texts<'_>, model: &Loaded, term: &Terminal) -> Result<Vec<Sequen
         .ok_or_else(|| Usage("--data needs the task that its rows are of".into()))
         .hint("give --task FILE|NAME")?;
     let task = data::task(task)?;
-    let encoder = model.encoder(&task, 0)?;
+    let encoder = model.encoder(&task, texts.behind_init)?;
+    let init = encoder.init_ids()?;
+    let init: Vec<u32> = init.into_iter().cycle().take(texts.behind_init).collect();
     let mut sequences = Vec::new();
     for path in texts.rows {
         let rows = data::dataset(path, &task, Labels::Unused, term)?.rows;
         let examples = encoder
             .encode_all(&rows)
             .with_context(|| path.display().to_string())?;
-        let sequence = |example: post_core::task::Example| Sequence {
-            ids: example.ids,
-            answer: Some(example.answer),
-        };
-        sequences.extend(examples.into_iter().map(sequence));
+        for (index, example) in examples.into_iter().enumerate() {
+            let before: &[u32] = if index % 2 == 1 { &init } else { &[] };
+            sequences.push(Sequence {
+                ids: [before, &example.ids].concat(),
+                answer: Some(before.len() + example.answer),
+            });
+        }
     }
     Ok(sequences)
 }

@@ -34,6 +34,9 @@ pub enum DistillError {
         /// Places of the model.
         room: usize,
     },
+    /// Nothing to sample from.
+    #[error("text can only be sampled from a causal model, behind at least one token")]
+    Beginning,
     /// The cache isn't this corpus's.
     #[error(
         "the teacher's cached states have {found} bytes where this corpus needs {expected}; delete the cache and compute it again"

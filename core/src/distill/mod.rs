@@ -16,6 +16,7 @@ mod loss;
 mod parameters;
 mod plateau;
 mod run;
+mod sample;
 mod states;
 
 #[cfg(test)]
@@ -27,4 +28,5 @@ pub use corpus::{Corpus, Masking, Sequence};
 pub use error::DistillError;
 pub use plateau::PlateauConfig;
 pub use run::{DistillReport, Distiller};
+pub use sample::{Sampling, sample, whole_sentences};
 pub use states::{TeacherStates, teacher_states};

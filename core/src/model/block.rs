@@ -5,6 +5,7 @@ use burn::tensor::{Int, Tensor};
 
 use super::attention::{Attention, Places};
 use super::config::NormPlacement;
+use super::past::KeysValues;
 use super::{Mlp, Norm};
 
 /// Attention and MLP with their residual connections.
@@ -27,23 +28,34 @@ pub struct Block {
 }
 
 impl Block {
-    /// `[batch·s, d]` → `[batch·s, d]`
-    pub fn forward(&self, x: Tensor<2>, batch: usize, places: &Places) -> Tensor<2> {
-        let attended =
-            self.attention
-                .forward(self.before(&self.attention_norm, x.clone()), batch, places);
-        self.rest(x, attended)
+    /// Behind the `past`: `[batch·s, d]` → `[batch·s, d]`, and the keys and values of past and
+    /// present.
+    pub(super) fn forward(
+        &self,
+        x: Tensor<2>,
+        batch: usize,
+        places: &Places,
+        past: Option<&KeysValues>,
+    ) -> (Tensor<2>, KeysValues) {
+        let normed = self.before(&self.attention_norm, x.clone());
+        let (attended, seen) = self.attention.forward(normed, batch, places, past);
+        (self.rest(x, attended), seen)
     }
 
     /// The block at one place in each row, where nothing else is read: keys and values everywhere,
     /// the query, its attention and the MLP at `rows` alone, given as indices into `[batch·s]`.
     /// `[batch·s, d]` → `[batch, d]`
-    pub fn forward_at(&self, x: Tensor<2>, rows: Tensor<1, Int>, places: &Places) -> Tensor<2> {
+    pub(super) fn forward_at(
+        &self,
+        x: Tensor<2>,
+        rows: Tensor<1, Int>,
+        places: &Places,
+        past: Option<&KeysValues>,
+    ) -> Tensor<2> {
         let here = x.clone().select(0, rows.clone());
         let normed = self.before(&self.attention_norm, x);
-        let attended = self
-            .attention
-            .forward_at(normed.clone().select(0, rows), normed, places);
+        let query = normed.clone().select(0, rows);
+        let attended = self.attention.forward_at(query, normed, places, past);
         self.rest(here, attended)
     }
 

@@ -2,6 +2,8 @@
 
 use burn::tensor::Tensor;
 
+use super::past::{KeysValues, Past};
+
 /// Sequences of token ids, padded on the right to one width.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenBatch {
@@ -41,12 +43,14 @@ impl TokenBatch {
 /// Embedded sequences, with or without a prompt in front of them.
 #[derive(Clone, Debug)]
 pub struct Input {
-    /// `[batch, n + width, d]`: prompt, text, padding.
+    /// `[batch, n + width, d]`: prompt, text, padding; without what was passed before.
     pub embeddings: Tensor<3>,
     /// Real places in each row, prompt included.
     pub lengths: Vec<usize>,
     /// Virtual tokens in front of the text, n.
     pub prompt: usize,
+    /// Places that stand before the embeddings and were passed already.
+    pub(super) past: Option<Past>,
 }
 
 impl Input {
@@ -63,7 +67,35 @@ impl Input {
             embeddings: Tensor::cat(vec![prompt, self.embeddings], 1),
             lengths: self.lengths.into_iter().map(|length| length + n).collect(),
             prompt: n,
+            past: None,
         }
+    }
+
+    /// Puts the text behind places that were passed before ([`Lm::pass`](super::Lm::pass)): one row
+    /// for all, or one row for each. Only a causal model can tell them nothing of what follows.
+    ///
+    /// # Panics
+    /// If something stands before the text already.
+    #[must_use]
+    pub fn behind(self, past: Past) -> Self {
+        assert_eq!(self.prompt, 0, "a prompt stands before the text already");
+        let n = past.places();
+        Self {
+            lengths: self.lengths.into_iter().map(|length| length + n).collect(),
+            prompt: n,
+            past: Some(past),
+            ..self
+        }
+    }
+
+    /// Places passed before.
+    pub(super) fn passed(&self) -> usize {
+        self.past.as_ref().map_or(0, Past::places)
+    }
+
+    /// What block `index` left behind.
+    pub(super) fn past_of(&self, index: usize) -> Option<&KeysValues> {
+        self.past.as_ref().map(|past| &past.blocks[index])
     }
 
     /// The place of the last real token in each row, counted from the first token of the *text*.

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::attention::Places;
 use super::config::Position;
-use super::{Block, Config, Embedding, Head, HeadRows, Input, ModelError, Norm, TokenBatch};
+use super::{Block, Config, Embedding, Head, HeadRows, Input, ModelError, Norm, Past, TokenBatch};
 
 /// A transformer with frozen weights.
 ///
@@ -102,6 +102,7 @@ impl Lm {
             embeddings,
             lengths: tokens.lengths.clone(),
             prompt: 0,
+            past: None,
         }
     }
 
@@ -116,45 +117,85 @@ impl Lm {
     pub fn hidden_at(&self, input: &Input, positions: &[usize]) -> Tensor<2> {
         let [batch, width, _] = input.embeddings.dims();
         assert_eq!(positions.len(), batch, "one position for each row");
+        let passed = input.passed();
+        let keys = passed + width;
         let places: Vec<usize> = positions
             .iter()
             .map(|position| position + input.prompt)
             .collect();
         assert!(
-            places.iter().all(|&place| place < width),
+            places.iter().all(|&place| place < keys),
             "a position lies outside the input"
         );
         let (along, x) = self.before_blocks(input);
-        let at = along.at(&self.config, &input.lengths, &places, width, &self.device);
+        let at = along.at(&self.config, &input.lengths, &places, keys, &self.device);
         let (last, earlier) = self
             .blocks
             .split_last()
             .expect("a model has at least one block");
-        let x = earlier
-            .iter()
-            .fold(x, |x, block| block.forward(x, batch, &along));
+        let x = earlier.iter().enumerate().fold(x, |x, (index, block)| {
+            block.forward(x, batch, &along, input.past_of(index)).0
+        });
         let rows: Vec<i32> = places
             .iter()
             .enumerate()
-            .map(|(row, place)| (row * width + place) as i32)
+            .map(|(row, place)| (row * width + place - passed) as i32)
             .collect();
         let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [batch]), &self.device);
-        self.after_blocks(last.forward_at(x, rows, &at))
+        let past = input.past_of(earlier.len());
+        self.after_blocks(last.forward_at(x, rows, &at, past))
     }
 
-    /// The last hidden state everywhere, prompt included: `[batch, n + width, d]`.
+    /// The last hidden state everywhere, prompt included, but for what was passed before:
+    /// `[batch, n + width, d]`.
     ///
     /// # Panics
     /// If the input is longer than the model's table of places.
     #[must_use]
     pub fn hidden_all(&self, input: &Input) -> Tensor<3> {
+        self.pass(input).0
+    }
+
+    /// [`hidden_all`](Self::hidden_all), and what the input leaves behind for an input that follows it
+    /// ([`Input::behind`]). Autodiff follows a prompt through it: the gradient of one prompt that
+    /// stands before many rows is the sum of theirs.
+    ///
+    /// # Panics
+    /// As [`hidden_all`](Self::hidden_all).
+    #[must_use]
+    pub fn pass(&self, input: &Input) -> (Tensor<3>, Past) {
         let [batch, width, d] = input.embeddings.dims();
-        let (along, x) = self.before_blocks(input);
-        let x = self
-            .blocks
-            .iter()
-            .fold(x, |x, block| block.forward(x, batch, &along));
-        self.after_blocks(x).reshape([batch, width, d])
+        let (along, mut x) = self.before_blocks(input);
+        let mut blocks = Vec::with_capacity(self.blocks.len());
+        for (index, block) in self.blocks.iter().enumerate() {
+            let (next, seen) = block.forward(x, batch, &along, input.past_of(index));
+            x = next;
+            blocks.push(seen);
+        }
+        let hidden = self.after_blocks(x).reshape([batch, width, d]);
+        (hidden, Past { blocks })
+    }
+
+    /// Looks tokens up and puts one prompt `[n, d]` before every row. A causal model passes it once for
+    /// all of them; the others look ahead, so each row gets a copy of its own.
+    ///
+    /// # Panics
+    /// As [`embed`](Self::embed), or if the prompt is of another width.
+    #[must_use]
+    pub fn embed_behind(&self, prompt: Tensor<2>, tokens: &TokenBatch) -> Input {
+        let text = self.embed(tokens);
+        let [n, d] = prompt.dims();
+        let prompt = prompt.unsqueeze::<3>();
+        if !self.config.causal {
+            return text.with_prompt(prompt.expand([tokens.batch(), n, d]));
+        }
+        let before = Input {
+            embeddings: prompt,
+            lengths: vec![n],
+            prompt: 0,
+            past: None,
+        };
+        text.behind(self.pass(&before).1)
     }
 
     /// Logits over the whole vocabulary: `[rows, d]` → `[rows, V]`.
@@ -175,24 +216,27 @@ impl Lm {
     /// Adds places to the embeddings and flattens them: `[batch·width, d]`.
     fn before_blocks(&self, input: &Input) -> (Places, Tensor<2>) {
         let [batch, width, d] = input.embeddings.dims();
+        let passed = input.passed();
+        assert!(
+            passed == 0 || self.config.causal,
+            "a model that looks ahead has no past"
+        );
         let mut x = input.embeddings.clone();
         if let Some(table) = &self.positions {
-            let longest = table.dims()[0];
+            let (needed, longest) = (passed + width, table.dims()[0]);
             assert!(
-                width <= longest,
-                "{width} places, but the model knows {longest}"
+                needed <= longest,
+                "{needed} places, but the model knows {longest}"
             );
-            x = x + table.clone().narrow(0, 0, width).unsqueeze();
+            x = x + table.clone().narrow(0, passed, width).unsqueeze();
         }
         let x = x.reshape([batch * width, d]);
         let x = match &self.embedding_norm {
             Some(norm) => norm.forward(x),
             None => x,
         };
-        (
-            Places::along(&self.config, &input.lengths, width, &self.device),
-            x,
-        )
+        let along = Places::along(&self.config, &input.lengths, passed, width, &self.device);
+        (along, x)
     }
 
     fn after_blocks(&self, x: Tensor<2>) -> Tensor<2> {

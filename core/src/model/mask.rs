@@ -8,7 +8,7 @@ use super::Config;
 /// and finite, so that a row that may look nowhere stays a number.
 const BLOCKED: f32 = -1e9;
 
-/// `[batch or 1, 1, queries or 1, keys]`, for queries at the places `0..width`.
+/// `[batch or 1, 1, queries or 1, keys]`, for queries at the `width` places behind `past` earlier ones.
 ///
 /// Right padding stands after everything real, so to a causal model it is the future like any other:
 /// one triangle serves all rows. A bidirectional model must not see keys beyond a row's length.
@@ -16,23 +16,17 @@ const BLOCKED: f32 = -1e9;
 pub(super) fn along(
     config: &Config,
     lengths: &[usize],
+    past: usize,
     width: usize,
     device: &Device,
 ) -> Tensor<4> {
+    let keys = past + width;
     if config.causal {
-        upload(
-            (0..width).map(|query| query + 1),
-            width,
-            |rows| [1, 1, rows, width],
-            device,
-        )
+        let visible = (past..keys).map(|query| query + 1);
+        upload(visible, keys, |rows| [1, 1, rows, keys], device)
     } else {
-        upload(
-            lengths.iter().copied(),
-            width,
-            |rows| [rows, 1, 1, width],
-            device,
-        )
+        let visible = lengths.iter().copied();
+        upload(visible, keys, |rows| [rows, 1, 1, keys], device)
     }
 }
 
@@ -41,26 +35,26 @@ pub(super) fn at(
     config: &Config,
     lengths: &[usize],
     places: &[usize],
-    width: usize,
+    keys: usize,
     device: &Device,
 ) -> Tensor<4> {
     let visible = lengths
         .iter()
         .zip(places)
         .map(|(&length, &place)| if config.causal { place + 1 } else { length });
-    upload(visible, width, |rows| [rows, 1, 1, width], device)
+    upload(visible, keys, |rows| [rows, 1, 1, keys], device)
 }
 
 /// One row of the mask for each number of visible keys.
 fn upload(
     visible: impl Iterator<Item = usize>,
-    width: usize,
+    keys: usize,
     shape: impl Fn(usize) -> [usize; 4],
     device: &Device,
 ) -> Tensor<4> {
     let values: Vec<f32> = visible
-        .flat_map(|visible| (0..width).map(move |key| if key < visible { 0.0 } else { BLOCKED }))
+        .flat_map(|visible| (0..keys).map(move |key| if key < visible { 0.0 } else { BLOCKED }))
         .collect();
-    let rows = values.len() / width;
+    let rows = values.len() / keys;
     Tensor::from_data(TensorData::new(values, shape(rows)), device)
 }

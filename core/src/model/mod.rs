@@ -26,6 +26,7 @@ mod load;
 mod mask;
 mod mlp;
 mod norm;
+mod past;
 mod rotary;
 mod save;
 #[cfg(test)]
@@ -34,7 +35,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use attention::{Attention, Places};
+pub use attention::Attention;
 pub use block::Block;
 pub use config::Config;
 pub use embedding::Embedding;
@@ -45,4 +46,5 @@ pub use linear::Linear;
 pub use lm::Lm;
 pub use mlp::Mlp;
 pub use norm::Norm;
+pub use past::Past;
 pub use save::NamedTensors;

@@ -1,5 +1,7 @@
 //! Rotary positions (Su et al. 2021), half against half as Hugging Face's Llama has them.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::{Config, Position};
@@ -9,7 +11,7 @@ use super::config::{Config, Position};
 /// The first half `a` and the second half `b` of a head become
 /// `(a·cos − b·sin, b·cos + a·sin)` with angle `place · theta^(−2i/c)`.
 #[derive(Clone, Debug)]
-pub struct Rotary {
+pub(super) struct Rotary {
     /// `[batch or 1, 1, places, c/2]`
     cos: Tensor<4>,
     /// `[batch or 1, 1, places, c/2]`
@@ -17,16 +19,16 @@ pub struct Rotary {
 }
 
 impl Rotary {
-    /// Tables for the places `0..length` of every row; `None` when positions are learned.
+    /// Tables for the same places in every row; `None` when positions are learned.
     #[must_use]
-    pub fn along(config: &Config, length: usize, device: &Device) -> Option<Self> {
-        let places: Vec<usize> = (0..length).collect();
-        Self::tables(config, &places, [1, length], device)
+    pub(super) fn along(config: &Config, places: Range<usize>, device: &Device) -> Option<Self> {
+        let places: Vec<usize> = places.collect();
+        Self::tables(config, &places, [1, places.len()], device)
     }
 
     /// Tables for one place in each row of the batch; `None` when positions are learned.
     #[must_use]
-    pub fn at(config: &Config, places: &[usize], device: &Device) -> Option<Self> {
+    pub(super) fn at(config: &Config, places: &[usize], device: &Device) -> Option<Self> {
         Self::tables(config, places, [places.len(), 1], device)
     }
 
@@ -61,7 +63,7 @@ impl Rotary {
 
     /// Tables that also multiply by a factor: the scale of the scores costs nothing this way.
     #[must_use]
-    pub fn scaled(self, factor: f64) -> Self {
+    pub(super) fn scaled(self, factor: f64) -> Self {
         Self {
             cos: self.cos * factor,
             sin: self.sin * factor,
@@ -70,7 +72,7 @@ impl Rotary {
 
     /// `[batch, heads, places, c]` → the same, rotated.
     #[must_use]
-    pub fn rotate(&self, x: Tensor<4>) -> Tensor<4> {
+    pub(super) fn rotate(&self, x: Tensor<4>) -> Tensor<4> {
         let half = x.dims()[3] / 2;
         let a = x.clone().narrow(3, 0, half);
         let b = x.narrow(3, half, half);

@@ -108,6 +108,57 @@ fn head_rows_are_columns_of_the_full_logits() {
     }
 }
 
+/// A prompt passed once is a prompt before each row, and so is the gradient in it.
+#[test]
+fn a_prompt_before_all_rows_is_passed_once() {
+    for config in families() {
+        let model = random(&config, 21);
+        let tokens = TokenBatch::padded(&SEQUENCES, 9);
+        let rows = SEQUENCES.len();
+        let run = |shared: bool| {
+            let leaf = prompt(&model, 1, 22).squeeze_dim::<2>(0);
+            let leaf = leaf.autodiff().require_grad();
+            let [n, d] = leaf.dims();
+            let input = if shared {
+                model.embed_behind(leaf.clone(), &tokens)
+            } else {
+                let copies = leaf.clone().unsqueeze::<3>().expand([rows, n, d]);
+                model.embed(&tokens).with_prompt(copies)
+            };
+            let hidden = model.hidden_at(&input, &[6, 1, 3]);
+            let mut grads = (hidden.clone() * hidden.clone()).sum().backward();
+            let gradient = leaf.grad_remove(&mut grads).unwrap();
+            (values(hidden.inner()), values(gradient))
+        };
+        let (once, each) = (run(true), run(false));
+        assert_close(&once.0, &each.0, 1e-5);
+        assert_close(&once.1, &each.1, 1e-4);
+    }
+}
+
+/// Token after token, each row going on behind its own past, is all tokens at once.
+#[test]
+fn a_text_can_be_continued_token_by_token() {
+    for config in families().into_iter().filter(|config| config.causal) {
+        let model = random(&config, 23);
+        let ids = [[3_u32, 1, 4, 1, 5], [9, 2, 6, 5, 3]];
+        let all = model.hidden_all(&model.embed(&TokenBatch::padded(&ids, 0)));
+        let start = ids.map(|row| [row[0], row[1]]);
+        let (_, mut past) = model.pass(&model.embed(&TokenBatch::padded(&start, 0)));
+        // Rows may be dropped and swapped on the way.
+        past = past.select(&[1, 0]);
+        for place in 2..5 {
+            let next = [[ids[1][place]], [ids[0][place]]];
+            let input = model.embed(&TokenBatch::padded(&next, 0)).behind(past);
+            let (hidden, longer) = model.pass(&input);
+            past = longer;
+            let swapped = Tensor::cat(vec![hidden.clone().narrow(0, 1, 1), hidden.narrow(0, 0, 1)], 0);
+            let expected = all.clone().narrow(1, place, 1);
+            assert_close(&values(swapped), &values(expected), 1e-5);
+        }
+    }
+}
+
 /// One backward pass of the summed loss leaves each example's gradient in its row of the prompt.
 #[test]
 fn prompt_gradients_come_back_example_by_example() {

@@ -92,16 +92,14 @@ impl Constants {
             return Ok(());
         }
         let (tokens, answers) = self.batch(&indices);
-        let shape = [1, n, prompt.token_dim()];
-        let data = TensorData::new(prompt.embeddings().to_vec(), shape);
-        let virtual_tokens = Tensor::<3>::from_data(data, student.device());
-        let virtual_tokens = virtual_tokens.expand([indices.len(), n, shape[2]]);
+        let data = TensorData::new(prompt.embeddings().to_vec(), [n, prompt.token_dim()]);
+        let virtual_tokens = Tensor::<2>::from_data(data, student.device());
 
         let input = teacher.embed(&tokens);
         let of_teacher = read(teacher.hidden_at(&input, &answers)).await?;
         let input = student.embed(&tokens);
         let of_student = read(student.hidden_at(&input, &answers)).await?;
-        let input = input.with_prompt(virtual_tokens);
+        let input = student.embed_behind(virtual_tokens, &tokens);
         let of_prompted = read(student.hidden_at(&input, &answers)).await?;
 
         self.teacher.extend(of_teacher);

@@ -202,13 +202,11 @@ impl Transfer {
     }
 
     /// Summed loss `[1]` and gradient `[n, d]` over a micro-batch: one forward and one backward to
-    /// the activations of the teacher.
+    /// the activations of the teacher, which passes the prompt once for all rows.
     fn micro(&self, prompt: &Tensor<2>, indices: &[usize]) -> (Tensor<1>, Tensor<2>) {
-        let [n, d] = self.shape;
         let leaf = prompt.clone().autodiff().require_grad();
-        let expanded = leaf.clone().unsqueeze::<3>().expand([indices.len(), n, d]);
         let (tokens, answers) = self.constants.batch(indices);
-        let input = self.teacher.embed(&tokens).with_prompt(expanded);
+        let input = self.teacher.embed_behind(leaf.clone(), &tokens);
         let hidden = self.teacher.hidden_at(&input, &answers);
 
         let rows = self.constants.rows(indices, &self.student, &self.teacher);

@@ -15,7 +15,8 @@ use crate::task::{Example, group_by_length};
 pub struct Classifier {
     lm: Arc<Lm>,
     head: ClassHead,
-    prompt: Option<Tensor<3>>,
+    /// `[n, d]`
+    prompt: Option<Tensor<2>>,
 }
 
 impl Classifier {
@@ -29,9 +30,9 @@ impl Classifier {
         prompt: Option<&SoftPrompt>,
     ) -> Result<Self, TuneError> {
         let upload = |prompt: &SoftPrompt| {
-            let shape = [1, prompt.num_virtual_tokens(), prompt.token_dim()];
+            let shape = [prompt.num_virtual_tokens(), prompt.token_dim()];
             let data = TensorData::new(prompt.embeddings().to_vec(), shape);
-            Tensor::<3>::from_data(data, lm.device())
+            Tensor::<2>::from_data(data, lm.device())
         };
         if let Some(prompt) = prompt {
             prompt.fits(
@@ -56,11 +57,11 @@ impl Classifier {
             .map(|example| example.ids.as_slice())
             .collect();
         let answers: Vec<usize> = examples.iter().map(|example| example.answer).collect();
-        let mut input = self.lm.embed(&TokenBatch::padded(&ids, 0));
-        if let Some(prompt) = &self.prompt {
-            let [_, n, d] = prompt.dims();
-            input = input.with_prompt(prompt.clone().expand([ids.len(), n, d]));
-        }
+        let tokens = TokenBatch::padded(&ids, 0);
+        let input = match &self.prompt {
+            Some(prompt) => self.lm.embed_behind(prompt.clone(), &tokens),
+            None => self.lm.embed(&tokens),
+        };
         let logits = self.head.class_logits(self.lm.hidden_at(&input, &answers));
         let values = read(logits).await?;
         Ok(values

@@ -57,6 +57,10 @@ pub(crate) struct Args {
     /// The task that the rows of --data are read as: a file, or the name of a built-in one
     #[arg(long, value_name = "FILE|NAME")]
     task: Option<String>,
+    /// Put every other row of --data behind the task's init sentence, repeated to so many tokens: the
+    /// student then also learns to answer behind a prompt
+    #[arg(long, value_name = "TOKENS", default_value_t = 0)]
+    behind_init: usize,
     /// Longest text in tokens; longer ones of --text are cut into pieces
     #[arg(long, value_name = "TOKENS", default_value_t = 128)]
     max_length: usize,
@@ -221,6 +225,7 @@ fn start(
         plain: &args.text,
         rows: &args.data,
         task: args.task.as_deref(),
+        behind_init: args.behind_init,
         max_length: args.max_length,
         seed: args.seed.into(),
     };

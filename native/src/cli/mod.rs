@@ -10,6 +10,7 @@ mod inspect;
 mod ledger;
 mod receipt;
 mod report;
+mod sample;
 mod transfer;
 mod tune;
 mod values;
@@ -40,6 +41,7 @@ NO_COLOR is honoured.";
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Sample(sample::Args),
     Distill(distill::Args),
     Bundle(bundle::Args),
     Tune(tune::Args),
@@ -74,6 +76,7 @@ pub(crate) fn dispatch(
 ) -> anyhow::Result<()> {
     let typed = matches.subcommand().map_or(matches, |(_, own)| own);
     match command {
+        Command::Sample(args) => sample::run(args, typed, term),
         Command::Distill(args) => distill::run(args, typed, term),
         Command::Bundle(args) => bundle::run(args, typed, term),
         Command::Tune(args) => tune::run(args, typed, term),
