@@ -169,8 +169,8 @@ mod tests {
     fn the_likeliest_token_follows_all_that_stands_before_it() {
         for config in [llama(), gpt2()] {
             let lm = random(&config, 5);
-            let run = sample(&lm, &[3, 1], 2, &HashSet::new(), &sampling(1.0, 1));
-            let texts = pollster::block_on(run).unwrap();
+            let (stop, greedy) = (HashSet::new(), sampling(1.0, 1));
+            let texts = pollster::block_on(sample(&lm, &[3, 1], 2, &stop, &greedy)).unwrap();
             assert_eq!(texts[0], texts[1]);
             let mut ids = vec![3, 1];
             for &next in &texts[0] {

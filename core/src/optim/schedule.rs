@@ -19,6 +19,9 @@ pub enum Schedule {
 }
 
 impl Schedule {
+    /// From the full step size straight down to 0.
+    pub const DECAY: Self = Self::Linear { warmup: 0.0 };
+
     /// Factor for step `step` (counted from 0) of `total`; positive for every `step < total`.
     pub fn factor(&self, step: u64, total: u64) -> f64 {
         match *self {

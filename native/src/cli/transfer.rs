@@ -77,6 +77,10 @@ pub(crate) struct Args {
     /// Step size of Adam
     #[arg(long, value_name = "LR", default_value_t = 1e-3, help_heading = "Training", value_parser = values::positive)]
     learning_rate: f64,
+    /// Let the step size fall to 0 over the run, in a line
+    #[arg(long, help_heading = "Training")]
+    #[serde(default)]
+    decay: bool,
     /// What the teacher's prompt starts from: the task's sentence, or the student's prompt where
     /// both models are of one width
     #[arg(long, value_enum, default_value_t = Init::Text, help_heading = "Training")]
@@ -255,6 +259,7 @@ fn start(args: &Args, inputs: &Inputs, constants: Constants, run: &RunFolder) ->
         alpha: args.alpha,
         temperature: args.temperature,
         learning_rate: args.learning_rate,
+        schedule: values::schedule(args.decay),
         batch: args.batch,
         steps: args.steps,
         seed: args.seed.into(),

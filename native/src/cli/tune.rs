@@ -103,9 +103,13 @@ pub(crate) struct Args {
         help_heading = "Training"
     )]
     pub(super) num_virtual_tokens: usize,
-    /// Step size of Adam, constant over the run
+    /// Step size of Adam
     #[arg(long, value_name = "LR", default_value_t = 1e-2, help_heading = "Training", value_parser = values::positive)]
     learning_rate: f64,
+    /// Let the step size fall to 0 over the run, in a line
+    #[arg(long, help_heading = "Training")]
+    #[serde(default)]
+    decay: bool,
     /// Share of the steps, at the end, whose prompts are averaged into the result; 0 takes the last
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, help_heading = "Training", value_parser = values::fraction)]
     tail_average: f64,
@@ -341,6 +345,7 @@ pub(super) fn setup(
         initial: student.text_init(encoder, args.num_virtual_tokens)?,
         config: TuneConfig {
             learning_rate: args.learning_rate,
+            schedule: values::schedule(args.decay),
             tail_average: args.tail_average,
             micro_batch: args.micro_batch,
             ..TuneConfig::default()

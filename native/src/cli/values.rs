@@ -1,5 +1,16 @@
 //! Numbers as they may be typed: a value outside its range is a usage error that names the range.
 
+use post_core::optim::Schedule;
+
+/// What `--decay` means.
+pub(super) fn schedule(decay: bool) -> Schedule {
+    if decay {
+        Schedule::DECAY
+    } else {
+        Schedule::Constant
+    }
+}
+
 /// A number above zero.
 pub(super) fn positive(text: &str) -> Result<f64, String> {
     within(text, |x| x > 0.0 && x.is_finite(), "a number above 0")

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::shell::{self, NATIVE, cargo, minutes, say};
 use crate::{data, fetch};
-use phases::{Phase, Places};
+use phases::{Extras, Phase, Places};
 use results::Results;
 
 /// Everything that a run leaves behind.
@@ -27,6 +27,12 @@ pub(crate) struct Args {
     /// Also tune a prompt on the teacher itself: what privacy costs at most
     #[arg(long)]
     upper_bound: bool,
+    /// Distil the student anew instead of taking the one that comes with the repository
+    #[arg(long)]
+    from_scratch: bool,
+    /// Where the results go
+    #[arg(long, value_name = "FOLDER", default_value = FOLDER)]
+    folder: PathBuf,
 }
 
 /// Fetches, builds and runs; phases that are done are not done again.
@@ -34,7 +40,7 @@ pub(crate) struct Args {
 /// # Errors
 /// When something cannot be fetched or built, or a phase fails.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let folder = Path::new(FOLDER);
+    let folder = args.folder.as_path();
     let teacher = fetch::fetch(&fetch::MODEL)?;
     let sets = data::prepare(&folder.join("data"))?;
     if args.data_only {
@@ -48,7 +54,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         sets: &sets,
     };
     let mut results = Results::default();
-    for phase in phases::all(&places, args.upper_bound) {
+    let extras = Extras {
+        from_scratch: args.from_scratch,
+        upper_bound: args.upper_bound,
+    };
+    for phase in phases::all(&places, extras) {
         results.took(&phase.name, finish(&phase, folder)?.as_secs_f64());
         if let Some(key) = phase.measures {
             results.evaluation(key, &read(&phase.done)?)?;

@@ -9,6 +9,8 @@ use super::results::Key;
 /// Settings that are not about files lie there, in the form that `--config` reads.
 const RECIPES: &str = "experiments/quickstart";
 const TASK: &str = "rotten-tomatoes";
+/// The blocks of a student that was distilled for hours; embeddings and head are the teacher's.
+const BLOCKS: &str = "experiments/quickstart/student-blocks.post.safetensors";
 /// What the private prompt may cost.
 const TARGET_EPSILON: &str = "8";
 
@@ -33,12 +35,27 @@ pub(super) struct Places<'a> {
     pub(super) sets: &'a Sets,
 }
 
-/// All phases; `upper_bound` adds the prompt that is tuned on the teacher itself.
-pub(super) fn all(places: &Places<'_>, upper_bound: bool) -> Vec<Phase> {
-    let student = places.folder.join("distil/student");
+/// What to do beside the main job.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Extras {
+    /// Distil the student here instead of taking the one that comes with the repository.
+    pub(super) from_scratch: bool,
+    /// Tune a prompt on the teacher itself, too.
+    pub(super) upper_bound: bool,
+}
+
+/// All phases.
+pub(super) fn all(places: &Places<'_>, extras: Extras) -> Vec<Phase> {
+    let student = places.folder.join("student.post.safetensors");
     let teacher = places.teacher;
-    let mut phases = vec![
-        places.distil(),
+    let upper_bound = extras.upper_bound;
+    let mut phases = if extras.from_scratch {
+        let distilled = places.folder.join("distil/student");
+        vec![places.distil(), places.bundle(&distilled, &student)]
+    } else {
+        vec![places.bundle(Path::new(BLOCKS), &student)]
+    };
+    phases.extend([
         places.tune(
             "tune",
             "Tuning a prompt on the student, without DP",
@@ -48,7 +65,7 @@ pub(super) fn all(places: &Places<'_>, upper_bound: bool) -> Vec<Phase> {
         places.tune_dp(&student),
         places.transfer("transfer", "tune", &student),
         places.transfer("transfer-dp", "tune-dp", &student),
-    ];
+    ]);
     if upper_bound {
         let what = "Tuning a prompt on the teacher itself, which shows it the private text";
         phases.push(places.tune("tune-teacher", what, teacher, &["--no-dp"]));
@@ -84,6 +101,23 @@ impl Places<'_> {
             "distil",
             args.concat(),
         )
+    }
+
+    /// One file of the student, as a provider would publish it.
+    fn bundle(&self, student: &Path, bundle: &Path) -> Phase {
+        let mut args = ["bundle", "--license", "Apache-2.0", "--task", TASK]
+            .map(str::to_owned)
+            .to_vec();
+        args.extend(pair("--student", student));
+        args.extend(pair("--teacher", self.teacher));
+        args.extend(pair("--out", bundle));
+        Phase {
+            name: "bundle".to_owned(),
+            what: "Making the student's bundle".to_owned(),
+            args,
+            done: bundle.to_owned(),
+            measures: None,
+        }
     }
 
     fn tune(&self, name: &str, what: &str, model: &Path, budget: &[&str]) -> Phase {
@@ -186,13 +220,20 @@ mod tests {
     use super::*;
 
     fn phases(upper_bound: bool) -> Vec<Phase> {
+        phases_with(Extras {
+            upper_bound,
+            from_scratch: false,
+        })
+    }
+
+    fn phases_with(extras: Extras) -> Vec<Phase> {
         let sets = Sets::in_folder(Path::new("data"));
         let places = Places {
             folder: Path::new("run"),
             teacher: Path::new("t.gguf"),
             sets: &sets,
         };
-        all(&places, upper_bound)
+        all(&places, extras)
     }
 
     #[test]
@@ -221,6 +262,28 @@ mod tests {
         };
         assert_eq!(phases(false).iter().filter(leaks).count(), 0);
         assert_eq!(phases(true).iter().filter(leaks).count(), 1);
+    }
+
+    #[test]
+    fn every_model_is_there_or_made_before() {
+        for from_scratch in [false, true] {
+            let phases = phases_with(Extras {
+                from_scratch,
+                upper_bound: true,
+            });
+            for (at, phase) in phases.iter().enumerate() {
+                let flag = phase.args.iter().position(|arg| arg == "--student");
+                let Some(student) = flag.map(|at| &phase.args[at + 1]) else {
+                    continue;
+                };
+                let student = Path::new(student);
+                let made = phases[..at].iter().any(|earlier| {
+                    earlier.done == student || earlier.done.parent() == student.parent()
+                });
+                let kept = Path::new("..").join(student).is_file() || student == Path::new("t.gguf");
+                assert!(made || kept, "{}", phase.name);
+            }
+        }
     }
 
     #[test]
