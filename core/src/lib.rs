@@ -11,6 +11,7 @@ pub mod distill;
 pub mod dp;
 pub mod model;
 pub mod optim;
+mod parallel;
 pub mod prompt;
 pub mod report;
 pub mod task;

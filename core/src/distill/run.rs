@@ -1,7 +1,6 @@
 //! The run: batch, forward, slopes, backward, clip, AdamW.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
 use serde::Serialize;
 
 use super::config::{DistillConfig, Rows};
@@ -12,6 +11,7 @@ use super::states::TeacherStates;
 use super::{DistillError, parameters};
 use crate::model::Lm;
 use crate::optim::{Adam, Order, SplitMix64, State, read};
+use crate::parallel;
 
 const KIND: &str = "post.distill";
 
@@ -127,9 +127,9 @@ impl Distiller {
             .map(Module::train)
             .collect();
         let tracked = self.student.with_blocks(blocks);
-        let mut sums: Option<(Tensor<1>, Vec<Tensor<1>>)> = None;
         let micro = self.config.micro_batch;
-        for (texts, rows) in texts.chunks(micro).zip(plan.rows.chunks(micro)) {
+        let chunks: Vec<_> = texts.chunks(micro).zip(plan.rows.chunks(micro)).collect();
+        let parts = parallel::map(tracked.device(), &chunks, |&(texts, rows)| {
             let micro = Micro {
                 corpus: &self.corpus,
                 states: &self.states,
@@ -140,15 +140,12 @@ impl Distiller {
             };
             let (surrogate, losses) = micro.losses(&tracked);
             let mut grads = surrogate.backward();
-            let gradients = parameters::gradients(tracked.blocks(), &mut grads);
-            sums = Some(match sums.take() {
-                None => (losses, gradients),
-                Some((sum, parts)) => {
-                    let pairs = parts.into_iter().zip(gradients);
-                    (sum + losses, pairs.map(|(a, b)| a + b).collect())
-                }
-            });
-        }
+            (losses, parameters::gradients(tracked.blocks(), &mut grads))
+        });
+        let sums = parts.into_iter().reduce(|(losses, all), (more, others)| {
+            let pairs = all.into_iter().zip(others);
+            (losses + more, pairs.map(|(a, b)| a + b).collect())
+        });
         let (losses, gradients) = sums.ok_or(DistillError::NoText)?;
         Ok((read(losses).await?, parameters::flat(gradients).await?))
     }

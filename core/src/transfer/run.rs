@@ -9,6 +9,7 @@ use super::constants::Constants;
 use super::{TransferError, loss};
 use crate::model::Lm;
 use crate::optim::{Adam, AdamConfig, Order, Schedule, State, read};
+use crate::parallel;
 use crate::prompt::SoftPrompt;
 
 const KIND: &str = "post.transfer";
@@ -187,14 +188,10 @@ impl Transfer {
     async fn gradient(&self, batch: &[usize]) -> Result<(f64, Vec<f32>), TransferError> {
         let data = TensorData::new(self.prompt.clone(), self.shape);
         let prompt = Tensor::<2>::from_data(data, self.teacher.device());
-        let mut sums: Option<(Tensor<1>, Tensor<2>)> = None;
-        for indices in batch.chunks(self.config.micro_batch) {
-            let (loss, slope) = self.micro(&prompt, indices);
-            sums = Some(match sums.take() {
-                Some((a, b)) => (a + loss, b + slope),
-                None => (loss, slope),
-            });
-        }
+        let chunks: Vec<&[usize]> = batch.chunks(self.config.micro_batch).collect();
+        let micro = |indices: &&[usize]| self.micro(&prompt, indices);
+        let sums = parallel::map(self.teacher.device(), &chunks, micro);
+        let sums = sums.into_iter().reduce(|(a, b), (c, d)| (a + c, b + d));
         let (loss, gradient) = sums.ok_or(TransferError::NoExamples)?;
         let count = batch.len() as f64;
         let loss = f64::from(read(loss).await?[0]) / count;

@@ -7,6 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 use super::{ClassHead, TuneError};
 use crate::model::{Lm, TokenBatch};
 use crate::optim::{DeviceError, read};
+use crate::parallel;
 use crate::prompt::SoftPrompt;
 use crate::task::{Example, group_by_length};
 
@@ -52,6 +53,15 @@ impl Classifier {
         if examples.is_empty() {
             return Ok(Vec::new());
         }
+        let values = read(self.logits(examples)).await?;
+        Ok(values
+            .chunks(self.head.classes())
+            .map(<[f32]>::to_vec)
+            .collect())
+    }
+
+    /// `[examples, classes]`, on the device.
+    fn logits(&self, examples: &[&Example]) -> Tensor<2> {
         let ids: Vec<&[u32]> = examples
             .iter()
             .map(|example| example.ids.as_slice())
@@ -62,12 +72,7 @@ impl Classifier {
             Some(prompt) => self.lm.embed_behind(prompt.clone(), &tokens),
             None => self.lm.embed(&tokens),
         };
-        let logits = self.head.class_logits(self.lm.hidden_at(&input, &answers));
-        let values = read(logits).await?;
-        Ok(values
-            .chunks(self.head.classes())
-            .map(<[f32]>::to_vec)
-            .collect())
+        self.head.class_logits(self.lm.hidden_at(&input, &answers))
     }
 
     /// Class logits of all examples, in their order, `rows` at a time and like lengths together.
@@ -84,13 +89,20 @@ impl Classifier {
         let lengths: Vec<usize> = examples.iter().map(|example| example.ids.len()).collect();
         let mut logits = vec![Vec::new(); examples.len()];
         let mut done = 0;
-        for group in group_by_length(&lengths, rows) {
-            let batch: Vec<&Example> = group.iter().map(|&index| &examples[index]).collect();
-            for (index, row) in group.iter().zip(self.class_logits(&batch).await?) {
-                logits[*index] = row;
+        let device = self.lm.device();
+        for groups in group_by_length(&lengths, rows).chunks(parallel::width(device)) {
+            let together = parallel::map(device, groups, |group| {
+                let batch: Vec<&Example> = group.iter().map(|&index| &examples[index]).collect();
+                self.logits(&batch)
+            });
+            for (group, values) in groups.iter().zip(together) {
+                let values = read(values).await?;
+                for (&index, row) in group.iter().zip(values.chunks(self.head.classes())) {
+                    logits[index] = row.to_vec();
+                }
+                done += group.len();
+                progress(done);
             }
-            done += group.len();
-            progress(done);
         }
         Ok(logits)
     }

@@ -7,6 +7,7 @@ use super::config::PlainTraining;
 use super::kernel::Kernel;
 use super::metrics::{LossSum, PrivateMetrics};
 use crate::optim::{Order, read};
+use crate::parallel;
 
 /// A mean gradient that protects nobody. Only this file makes one.
 pub(super) struct PlainMean(Vec<f32>);
@@ -47,10 +48,13 @@ pub(super) async fn mean(
     batch.sort_unstable();
     let mut losses = LossSum::default();
     let mut sum: Option<Tensor<3>> = None;
-    for indices in batch.chunks(micro) {
+    let chunks: Vec<&[usize]> = batch.chunks(micro).collect();
+    let parts = parallel::map(kernel.lm().device(), &chunks, |indices| {
         let gradients = kernel.gradients(prompt, indices, &vec![1.0; indices.len()]);
-        losses.add(gradients.losses, indices.len());
-        let part = gradients.per_example.sum_dim(0);
+        (gradients.losses, gradients.per_example.sum_dim(0))
+    });
+    for (indices, (values, part)) in chunks.into_iter().zip(parts) {
+        losses.add(values, indices.len());
         sum = Some(match sum {
             Some(sum) => sum + part,
             None => part,

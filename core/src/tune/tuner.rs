@@ -12,6 +12,7 @@ use super::{ClassHead, TuneError, known_answer, plain};
 use crate::dp::{Completed, KnownAnswer, Mechanism, MicroBatch, TOLERANCE, Untested};
 use crate::model::Lm;
 use crate::optim::{DeviceError, Order, State};
+use crate::parallel;
 use crate::prompt::SoftPrompt;
 use crate::task::Example;
 
@@ -239,11 +240,22 @@ async fn noised(
     let mut left = batch.len();
     let mut losses = LossSum::default();
     let mut clipper = mechanism.clip(batch);
-    while let Some(rows) = clipper.next_micro(micro) {
-        let gradients = kernel.gradients(prompt, rows.indices(), rows.weights());
-        losses.add(gradients.losses, micro.min(left));
-        left -= micro.min(left);
-        clipper.add(rows, gradients.per_example).await?;
+    let device = kernel.lm().device();
+    loop {
+        let together: Vec<MicroBatch> = (0..parallel::width(device))
+            .map_while(|_| clipper.next_micro(micro))
+            .collect();
+        if together.is_empty() {
+            break;
+        }
+        let gradients = parallel::map(device, &together, |rows| {
+            kernel.gradients(prompt, rows.indices(), rows.weights())
+        });
+        for (rows, gradients) in together.into_iter().zip(gradients) {
+            losses.add(gradients.losses, micro.min(left));
+            left -= micro.min(left);
+            clipper.add(rows, gradients.per_example).await?;
+        }
     }
     let sum = clipper.finish().await?;
     let direction = Direction::Noised(mechanism.privatize(sum)?);

@@ -14,7 +14,7 @@ struct Rule {
     instead: &'static str,
 }
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     Rule {
         words: &[
             "std::fs",
@@ -29,11 +29,18 @@ const RULES: [Rule; 7] = [
         instead: "take bytes from the caller, and return them to it",
     },
     Rule {
-        words: &["std::time", "Instant", "SystemTime", "std::thread"],
+        words: &["std::time", "Instant", "SystemTime"],
         place: "core/src",
         except: &[],
-        why: "a tab has neither clock nor threads there, and results must not depend on them",
-        instead: "let the caller measure and schedule",
+        why: "a tab has no clock there, and results must not depend on one",
+        instead: "let the caller measure",
+    },
+    Rule {
+        words: &["thread"],
+        place: "core/src",
+        except: &["core/src/parallel.rs"],
+        why: "a tab has no threads there, and results must not depend on their number",
+        instead: "use crate::parallel",
     },
     Rule {
         words: &[
