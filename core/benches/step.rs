@@ -27,6 +27,8 @@ const PROMPT: usize = 20;
 /// Examples of a tuning step.
 const BATCH: usize = 64;
 const MICRO: usize = 16;
+/// Sixteen texts in two passes, so that both cores have one.
+const HALF: usize = 8;
 
 fn ids(text: usize) -> Vec<u32> {
     (0..TEXT)
@@ -106,7 +108,7 @@ fn distiller(student: Lm) -> Distiller {
         },
         rows: Rows::Sampled(112),
         batch: 16,
-        micro_batch: 16,
+        micro_batch: HALF,
         ..DistillConfig::default()
     };
     block_on(Distiller::start(student, corpus, states, config, None)).unwrap()
@@ -117,7 +119,7 @@ fn transfer(teacher: &Arc<Lm>, student: &Arc<Lm>) -> Transfer {
     block_on(constants.extend(student, teacher, &prompt(), 16)).unwrap();
     let config = TransferConfig {
         batch: 16,
-        micro_batch: 16,
+        micro_batch: HALF,
         ..TransferConfig::default()
     };
     let (teacher, student) = (teacher.clone(), student.clone());
