@@ -123,7 +123,7 @@ fn transfer(teacher: &Arc<Lm>, student: &Arc<Lm>) -> Transfer {
         ..TransferConfig::default()
     };
     let (teacher, student) = (teacher.clone(), student.clone());
-    Transfer::new(teacher, student, constants, &prompt(), config, None).unwrap()
+    Transfer::new(teacher, student, constants, &prompt(), None, config, None).unwrap()
 }
 
 fn main() {

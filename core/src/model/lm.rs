@@ -204,6 +204,12 @@ impl Lm {
         self.head.full(&self.device).logits(hidden)
     }
 
+    /// The head for the whole vocabulary; on the device from the first call on.
+    #[must_use]
+    pub fn whole_head(&self) -> HeadRows {
+        self.head.full(&self.device).clone()
+    }
+
     /// The head for a few words only.
     ///
     /// # Panics

@@ -3,8 +3,29 @@
 use burn::tensor::Tensor;
 
 use super::constants::Rows;
-use crate::model::Lm;
+use crate::model::{HeadRows, Lm};
 use crate::optim::{Softened, divergence, head_slope};
+
+/// From hidden states to the logits z that the loss compares, of the same words on both sides.
+pub(super) struct Heads {
+    student: HeadRows,
+    teacher: HeadRows,
+}
+
+impl Heads {
+    /// Of the whole vocabulary, as the paper has it; or of `words` alone, of which a distribution over
+    /// the vocabulary tells little: they have a small share of it.
+    pub(super) fn new(student: &Lm, teacher: &Lm, words: Option<&[u32]>) -> Self {
+        let head = |lm: &Lm| match words {
+            Some(words) => lm.head_rows(words),
+            None => lm.whole_head(),
+        };
+        Self {
+            student: head(student),
+            teacher: head(teacher),
+        }
+    }
+}
 
 /// The loss of each row, `[rows, 1]`, and its slope in the teacher's prompted hidden state h_t^p,
 /// `[rows, d]` (method §3):
@@ -18,13 +39,13 @@ use crate::optim::{Softened, divergence, head_slope};
 /// L1 asks the prompted teacher to answer as the prompted student does; L2 asks the prompt to move
 /// the teacher's answer as it moves the student's.
 pub(super) fn loss(
-    student: &Lm,
-    teacher: &Lm,
+    heads: &Heads,
     rows: Rows,
     hidden: Tensor<2>,
     alpha: f64,
     temperature: f64,
 ) -> (Tensor<2>, Tensor<2>) {
+    let Heads { student, teacher } = heads;
     let prompted = student.logits(rows.prompted);
     let logits = |hidden: Tensor<2>| -> Softened {
         let answers = || divergence(prompted.clone(), hidden.clone(), temperature);

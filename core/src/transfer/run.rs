@@ -5,8 +5,9 @@ use std::sync::Arc;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use super::TransferError;
 use super::constants::Constants;
-use super::{TransferError, loss};
+use super::loss::{self, Heads};
 use crate::model::Lm;
 use crate::optim::{Adam, AdamConfig, Order, Schedule, State, read};
 use crate::parallel;
@@ -105,8 +106,10 @@ pub struct TransferReport {
 /// A run of prompt transfer. The caller owns the loop, the files and the clock.
 pub struct Transfer {
     teacher: Arc<Lm>,
-    /// Only its head is used any more; a student made of the teacher's blocks shares it.
+    /// Of the student only its head is used any more.
     student: Arc<Lm>,
+    heads: Heads,
+    words: Option<Vec<u32>>,
     constants: Constants,
     config: TransferConfig,
     order: Order,
@@ -118,7 +121,7 @@ pub struct Transfer {
 
 impl Transfer {
     /// Starts from `initial`, or from `resume`, a [`checkpoint`](Self::checkpoint) of a run with the
-    /// same settings.
+    /// same settings. `words` are those whose logits are compared; `None` compares the vocabulary.
     ///
     /// # Errors
     /// Settings out of range, constants not complete, a prompt or checkpoint that does not fit.
@@ -127,6 +130,7 @@ impl Transfer {
         student: Arc<Lm>,
         constants: Constants,
         initial: &SoftPrompt,
+        words: Option<&[u32]>,
         config: TransferConfig,
         resume: Option<&[u8]>,
     ) -> Result<Self, TransferError> {
@@ -140,6 +144,8 @@ impl Transfer {
         let batch = config.batch.min(constants.len());
         let prompt = initial.embeddings().to_vec();
         let mut transfer = Self {
+            heads: Heads::new(&student, &teacher, words),
+            words: words.map(<[u32]>::to_vec),
             teacher,
             student,
             order: Order::new(config.seed, constants.len(), batch),
@@ -211,8 +217,7 @@ impl Transfer {
             alpha, temperature, ..
         } = self.config;
         let here = hidden.clone().inner();
-        let (student, teacher) = (&self.student, &self.teacher);
-        let (loss, slope) = loss::loss(student, teacher, rows, here, alpha, temperature);
+        let (loss, slope) = loss::loss(&self.heads, rows, here, alpha, temperature);
         let mut grads = (hidden * slope).sum().backward();
         let gradient = leaf.grad_remove(&mut grads);
         (
@@ -255,15 +260,21 @@ impl Transfer {
     #[must_use]
     pub fn checkpoint(&self) -> Vec<u8> {
         let state = State::new(KIND)
-            .with_settings(&(self.config, self.shape, self.constants.len()))
+            .with_settings(&self.settings())
             .with_field("steps", self.steps)
             .with_tensor("prompt", self.prompt.clone());
         self.adam.save(state).to_bytes()
     }
 
+    /// What a resumed run must share.
+    fn settings(&self) -> impl Serialize {
+        let words = self.words.clone();
+        (self.config, self.shape, self.constants.len(), words)
+    }
+
     fn restore(&mut self, bytes: &[u8]) -> Result<(), TransferError> {
         let mut state = State::from_bytes(bytes, KIND)?;
-        state.check_settings(&(self.config, self.shape, self.constants.len()))?;
+        state.check_settings(&self.settings())?;
         self.steps = state.field("steps")?;
         self.prompt = state.take("prompt", self.prompt.len())?;
         self.adam.restore(&mut state)?;

@@ -63,8 +63,17 @@ fn config() -> TransferConfig {
 }
 
 fn start(config: TransferConfig, resume: Option<&[u8]>) -> Result<Transfer, TransferError> {
+    start_with(None, config, resume)
+}
+
+fn start_with(
+    words: Option<&[u32]>,
+    config: TransferConfig,
+    resume: Option<&[u8]>,
+) -> Result<Transfer, TransferError> {
     let (teacher, student) = models();
-    Transfer::new(teacher, student, constants(5), &prompt(9), config, resume)
+    let (constants, initial) = (constants(5), prompt(9));
+    Transfer::new(teacher, student, constants, &initial, words, config, resume)
 }
 
 fn run(transfer: &mut Transfer) -> Vec<TransferReport> {
@@ -73,7 +82,7 @@ fn run(transfer: &mut Transfer) -> Vec<TransferReport> {
 
 /// The loss as the paper writes it, everything traced by autodiff and nothing kept: its value and
 /// gradient over all examples at `at`.
-fn written_out(alpha: f64, at: &SoftPrompt) -> (f32, Vec<f32>) {
+fn written_out(alpha: f64, words: Option<&[u32]>, at: &SoftPrompt) -> (f32, Vec<f32>) {
     let (teacher, student) = models();
     let leaf = TensorData::new(at.embeddings().to_vec(), [PROMPT, 20]);
     let leaf = Tensor::<2>::from_data(leaf, teacher.device())
@@ -94,7 +103,12 @@ fn written_out(alpha: f64, at: &SoftPrompt) -> (f32, Vec<f32>) {
                 Some(prompt) => input.with_prompt(prompt),
                 None => input,
             };
-            lm.logits(lm.hidden_at(&input, &[example.answer]))
+            let all = lm.logits(lm.hidden_at(&input, &[example.answer]));
+            let column = |&word: &u32| all.clone().narrow(1, word as usize, 1);
+            match words {
+                Some(words) => Tensor::cat(words.iter().map(column).collect(), 1),
+                None => all,
+            }
         };
         let (z_s, z_t) = (logits(&student, None), logits(&teacher, None));
         let z_sp = logits(&student, Some(theirs.clone()));
@@ -111,11 +125,13 @@ fn written_out(alpha: f64, at: &SoftPrompt) -> (f32, Vec<f32>) {
     )
 }
 
-/// Constants, written-down slopes and micro-batches change nothing about the paper's loss.
+/// Constants, written-down slopes and micro-batches change nothing about the paper's loss, over the
+/// vocabulary or over a few words of it.
 #[test]
 fn loss_and_gradient_are_the_papers() {
-    for alpha in [0.0, 0.3, 1.0] {
-        let (expected_loss, expected) = written_out(alpha, &prompt(9));
+    let some: &[u32] = &[3, 17, 4];
+    for (alpha, words) in [(0.0, None), (0.3, None), (1.0, None), (0.4, Some(some))] {
+        let (expected_loss, expected) = written_out(alpha, words, &prompt(9));
         // SGD by hand: Adam's first moment after one step is a tenth of the gradient.
         let config = TransferConfig {
             alpha,
@@ -123,7 +139,7 @@ fn loss_and_gradient_are_the_papers() {
             steps: 1,
             ..config()
         };
-        let mut transfer = start(config, None).unwrap();
+        let mut transfer = start_with(words, config, None).unwrap();
         let report = run(&mut transfer).remove(0);
         assert!((report.loss - f64::from(expected_loss)).abs() < 1e-5 * report.loss.max(1.0));
         let mut state =
@@ -169,8 +185,16 @@ fn a_model_transfers_to_itself_without_loss() {
         ..config()
     };
     let own = prompt(8);
-    let mut transfer =
-        Transfer::new(teacher.clone(), teacher, constants, &own, config, None).unwrap();
+    let mut transfer = Transfer::new(
+        teacher.clone(),
+        teacher,
+        constants,
+        &own,
+        None,
+        config,
+        None,
+    )
+    .unwrap();
     let loss = run(&mut transfer)[0].loss;
     assert!(loss.abs() < 1e-5, "{loss}");
 }
@@ -219,6 +243,7 @@ fn constants_go_on_where_they_were() {
         student.clone(),
         first,
         &prompt(9),
+        None,
         config(),
         None,
     );
@@ -267,6 +292,7 @@ fn what_cannot_be_transferred_is_said() {
         student.clone(),
         constants(9),
         &narrow,
+        None,
         config(),
         None,
     );

@@ -81,6 +81,10 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Training")]
     #[serde(default)]
     decay: bool,
+    /// Which words' answers are compared: all of the vocabulary, as the paper has it, or the task's
+    /// label words alone, which needs far fewer steps
+    #[arg(long, value_enum, default_value_t = Words::All, help_heading = "Training")]
+    words: Words,
     /// What the teacher's prompt starts from: the task's sentence, or the student's prompt where
     /// both models are of one width
     #[arg(long, value_enum, default_value_t = Init::Text, help_heading = "Training")]
@@ -135,6 +139,13 @@ pub(crate) struct Args {
 enum Init {
     Text,
     Prompt,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Words {
+    All,
+    Labels,
 }
 
 /// Everything opened.
@@ -243,6 +254,8 @@ fn start(args: &Args, inputs: &Inputs, constants: Constants, run: &RunFolder) ->
         prompt,
         task,
     } = inputs;
+    let length = prompt.num_virtual_tokens();
+    let encoder = teacher.encoder(task, length)?;
     let initial = match args.init {
         Init::Prompt => {
             prompt
@@ -250,10 +263,11 @@ fn start(args: &Args, inputs: &Inputs, constants: Constants, run: &RunFolder) ->
                 .hint("start from the task's sentence instead: --init text")?;
             prompt.clone()
         }
-        Init::Text => {
-            let length = prompt.num_virtual_tokens();
-            teacher.text_init(&teacher.encoder(task, length)?, length)?
-        }
+        Init::Text => teacher.text_init(&encoder, length)?,
+    };
+    let words = match args.words {
+        Words::All => None,
+        Words::Labels => Some(encoder.words().ids()),
     };
     let settings = TransferConfig {
         alpha: args.alpha,
@@ -273,6 +287,7 @@ fn start(args: &Args, inputs: &Inputs, constants: Constants, run: &RunFolder) ->
         small,
         constants,
         &initial,
+        words.as_deref(),
         settings,
         checkpoint.as_deref(),
     )

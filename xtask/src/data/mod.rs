@@ -14,7 +14,9 @@ use crate::fetch;
 use crate::shell::say;
 
 /// Fewer rows would make the accuracies' intervals too wide to tell the methods apart.
-const TEST_ROWS: usize = 500;
+const TEST_ROWS: usize = 1000;
+/// Of which so many are left at least once each category is as frequent.
+const BALANCED_ROWS: usize = 700;
 /// The prompt is carried over with so many public passages; more than about a hundred are enough.
 const TRANSFER_ROWS: usize = 256;
 /// The student is distilled on so many others; the teacher reads each once, a sixth of a second on
@@ -68,14 +70,15 @@ pub(crate) fn prepare(folder: &Path) -> Result<Sets> {
         passages.len()
     ));
     let (train, test) = private::split_by_movie(reviews, TEST_ROWS);
+    let (train, test) = (private::balanced(train), private::balanced(test));
     say(&format!(
-        "{} to tune on, {} of other films to test on",
+        "{} to tune on, {} of other films to test on, half of them fresh",
         train.len(),
         test.len()
     ));
     let needed = TRANSFER_ROWS + DISTIL_ROWS;
     ensure!(
-        test.len() >= TEST_ROWS && !train.is_empty(),
+        test.len() >= BALANCED_ROWS && !train.is_empty(),
         "the private corpus is too small"
     );
     ensure!(

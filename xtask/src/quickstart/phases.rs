@@ -59,6 +59,7 @@ pub(super) fn all(places: &Places<'_>, extras: Extras) -> Vec<Phase> {
         places.tune(
             "tune",
             "Tuning a prompt on the student, without DP",
+            "tune",
             &student,
             &["--no-dp"],
         ),
@@ -68,7 +69,7 @@ pub(super) fn all(places: &Places<'_>, extras: Extras) -> Vec<Phase> {
     ]);
     if upper_bound {
         let what = "Tuning a prompt on the teacher itself, which shows it the private text";
-        phases.push(places.tune("tune-teacher", what, teacher, &["--no-dp"]));
+        phases.push(places.tune("tune-teacher", what, "tune", teacher, &["--no-dp"]));
     }
     let evaluations = [
         (Key::TeacherZeroShot, teacher, None),
@@ -120,14 +121,14 @@ impl Places<'_> {
         }
     }
 
-    fn tune(&self, name: &str, what: &str, model: &Path, budget: &[&str]) -> Phase {
+    fn tune(&self, name: &str, what: &str, recipe: &str, model: &Path, budget: &[&str]) -> Phase {
         let mut args = [
             pair("--student", model),
             pair("--data", &self.sets.private_train),
         ]
         .concat();
         args.extend(budget.iter().map(|arg| (*arg).to_owned()));
-        self.long("tune", name, what, "tune", args)
+        self.long("tune", name, what, recipe, args)
     }
 
     /// With a ledger of its own: this run's text only plays the private data, and must not use up
@@ -138,6 +139,7 @@ impl Places<'_> {
         self.tune(
             "tune-dp",
             "Tuning a prompt on the student, with DP",
+            "tune-dp",
             student,
             &budget,
         )
