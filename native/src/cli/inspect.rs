@@ -66,7 +66,7 @@ fn model(path: &Path) -> Result<Value> {
     let kind = match source.locate()? {
         Located::Folder(_) => "model folder",
         Located::Gguf(_) => "GGUF model",
-        Located::Bundle(_) => "student bundle",
+        Located::Bundle(file) => return bundle(&file),
     };
     let model = models::open(&source)?;
     let tensors = model.tensors.names();
@@ -90,6 +90,31 @@ fn model(path: &Path) -> Result<Value> {
         "tensors": tensors.len(),
         "parameters": tensors.iter().map(size).sum::<usize>(),
         "hash": models::hash(&source)?,
+    }))
+}
+
+/// A bundle says what it is even when it lacks what its teacher would complete it with.
+fn bundle(path: &Path) -> Result<Value> {
+    let bundle = models::open_bundle(path)?;
+    let kind = match bundle.needs_teacher() {
+        true => "blocks of a student, which its teacher completes",
+        false => "student bundle",
+    };
+    let (card, config) = (bundle.card(), bundle.config());
+    let tasks = card.tasks.iter().map(|text| Task::from_toml(text));
+    let tasks = tasks.map(|task| Ok(task?.name().to_owned()));
+    Ok(json!({
+        "kind": kind,
+        "name": card.name,
+        "license": card.license,
+        "teacher": card.teacher,
+        "teacher_blocks": card.blocks,
+        "tasks": tasks.collect::<Result<Vec<String>>>()?,
+        "family": config.family,
+        "blocks": config.num_hidden_layers,
+        "hidden_size": config.hidden_size,
+        "vocab_size": config.vocab_size,
+        "hash": bundle.hash(),
     }))
 }
 
