@@ -123,9 +123,8 @@ impl Sampling {
         order.truncate(kept);
         order.sort_unstable_by(larger);
         let largest = f64::from(logits[order[0] as usize]);
-        let weight = |&id: &u32| {
-            libm::exp((f64::from(logits[id as usize]) - largest) / self.temperature)
-        };
+        let weight =
+            |&id: &u32| libm::exp((f64::from(logits[id as usize]) - largest) / self.temperature);
         let mut left = generator.unit() * order.iter().map(weight).sum::<f64>();
         let chosen = order.iter().find(|id| {
             left -= weight(id);
@@ -208,7 +207,13 @@ mod tests {
         for _ in 0..40_000 {
             counts[sampling.draw(&logits, &mut generator) as usize] += 1.0;
         }
-        let weights = logits.map(|x| if x < 0.0 { 0.0 } else { (f64::from(x) / 0.7).exp() });
+        let weights = logits.map(|x| {
+            if x < 0.0 {
+                0.0
+            } else {
+                (f64::from(x) / 0.7).exp()
+            }
+        });
         let total: f64 = weights.iter().sum();
         for (count, weight) in counts.iter().zip(weights) {
             let p = weight / total;
@@ -223,15 +228,30 @@ mod tests {
             pollster::block_on(sample(lm, start, 1, &HashSet::new(), &sampling)).unwrap_err()
         };
         let lm = random(&llama(), 7);
-        assert!(matches!(refused(&lm, &[], sampling(1.0, 1)), DistillError::Beginning));
+        assert!(matches!(
+            refused(&lm, &[], sampling(1.0, 1)),
+            DistillError::Beginning
+        ));
         let zero = refused(&lm, &[1], sampling(0.0, 1));
-        assert!(matches!(zero, DistillError::Range { field: "temperature", .. }));
+        assert!(matches!(
+            zero,
+            DistillError::Range {
+                field: "temperature",
+                ..
+            }
+        ));
         let none = refused(&lm, &[1], sampling(1.0, 0));
         assert!(matches!(none, DistillError::Range { field: "top_k", .. }));
         let masked = random(&roberta(), 7);
-        assert!(matches!(refused(&masked, &[1], sampling(1.0, 1)), DistillError::Beginning));
+        assert!(matches!(
+            refused(&masked, &[1], sampling(1.0, 1)),
+            DistillError::Beginning
+        ));
         let short = random(&gpt2(), 7);
-        assert!(matches!(refused(&short, &[1; 60], sampling(1.0, 1)), DistillError::TooLong { .. }));
+        assert!(matches!(
+            refused(&short, &[1; 60], sampling(1.0, 1)),
+            DistillError::TooLong { .. }
+        ));
     }
 
     #[test]

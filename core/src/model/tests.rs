@@ -152,7 +152,10 @@ fn a_text_can_be_continued_token_by_token() {
             let input = model.embed(&TokenBatch::padded(&next, 0)).behind(past);
             let (hidden, longer) = model.pass(&input);
             past = longer;
-            let swapped = Tensor::cat(vec![hidden.clone().narrow(0, 1, 1), hidden.narrow(0, 0, 1)], 0);
+            let swapped = Tensor::cat(
+                vec![hidden.clone().narrow(0, 1, 1), hidden.narrow(0, 0, 1)],
+                0,
+            );
             let expected = all.clone().narrow(1, place, 1);
             assert_close(&values(swapped), &values(expected), 1e-5);
         }

@@ -134,7 +134,9 @@ fn ends(model: &Loaded) -> HashSet<u32> {
         let text = model.tokenizer.decode(&[*id], true).unwrap_or_default();
         text.is_empty() || text.contains('\n')
     };
-    (0..model.lm.config().vocab_size as u32).filter(ends).collect()
+    (0..model.lm.config().vocab_size as u32)
+        .filter(ends)
+        .collect()
 }
 
 fn encode(model: &Loaded, text: &str) -> Result<Vec<u32>> {

@@ -23,8 +23,18 @@ fn epsilon(event: Event, delta: f64) -> f64 {
     account::epsilon(&[event], delta).unwrap()
 }
 
+/// Few by default; `PROPTEST_CASES=2000` after a change of the accountant.
+fn config() -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    ProptestConfig {
+        cases: asked.and_then(|cases| cases.parse().ok()).unwrap_or(24),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn epsilon_grows_with_steps_rate_and_smaller_noise_and_delta(event in events(), delta in deltas(), more in 1.01..1.5_f64) {

@@ -280,7 +280,8 @@ mod tests {
                 let made = phases[..at].iter().any(|earlier| {
                     earlier.done == student || earlier.done.parent() == student.parent()
                 });
-                let kept = Path::new("..").join(student).is_file() || student == Path::new("t.gguf");
+                let kept =
+                    Path::new("..").join(student).is_file() || student == Path::new("t.gguf");
                 assert!(made || kept, "{}", phase.name);
             }
         }

@@ -13,9 +13,12 @@
 
 use libm::{exp, log};
 
-use super::chernoff::{Direction, LOG_NOTHING, LogMgf};
+use super::chernoff::{Direction, LOG_SLACK, LogMgf};
 use super::composition::Composition;
 use super::event::Part;
+
+/// ln of the smallest δ that is told from none, clear of where bounds are given up.
+const LEAST: f64 = -650.0;
 
 /// How much ε may be above the exact value on account of the grid, before other charges.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +27,8 @@ pub(super) struct Accuracy {
     pub(super) tolerance: f64,
     /// The longest grid. Reaching it makes the answer less tight, never too small.
     pub(super) longest: usize,
+    /// The least steepness to make the grid for, see [`Composition::resolved`].
+    pub(super) steepness: f64,
 }
 
 impl Accuracy {
@@ -31,43 +36,56 @@ impl Accuracy {
     pub(super) const FINE: Self = Self {
         tolerance: 1e-4,
         longest: 1 << 20,
+        steepness: 0.0,
     };
     /// For finding one's way.
     pub(super) const COARSE: Self = Self {
         tolerance: 1e-3,
         longest: 1 << 16,
+        steepness: 0.0,
     };
 }
 
 /// ε(δ), the larger one of both directions.
 pub(super) fn epsilon(parts: &[Part], delta: f64, accuracy: Accuracy) -> f64 {
+    let log_delta = log(delta);
     Direction::BOTH.into_iter().fold(0.0, |epsilon, direction| {
-        let mgf = LogMgf { parts, direction };
-        let tail = mgf.quantile(log(delta));
-        if tail.loss <= epsilon {
-            return epsilon; // Already Chernoff's bound is no larger.
+        let bound = LogMgf::proven(parts, direction).epsilon(log_delta).loss;
+        if bound <= epsilon {
+            return epsilon;
         }
+        let mgf = LogMgf::within(parts, direction, log_delta);
+        let tail = mgf.epsilon(log_delta);
         // Chernoff's bound is rarely a quarter too high. Where steps are few and losses rare it can
         // be far off, and the grid has to reach down to 0.
-        let found = [0.75 * tail.loss, 0.0]
+        let ask = |composition: &Composition| composition.epsilon(delta);
+        let found = [0.75 * tail.loss.max(0.0), 0.0]
             .into_iter()
-            .find_map(|lowest| Composition::new(&mgf, tail, lowest, accuracy).epsilon(delta));
-        found.unwrap_or(tail.loss).max(epsilon)
+            .find_map(|lowest| Composition::resolved(&mgf, tail, lowest, accuracy, ask));
+        found.map_or(bound, |found| found.min(bound)).max(epsilon)
     })
 }
 
 /// δ(ε), the larger one of both directions.
 pub(super) fn delta(parts: &[Part], epsilon: f64, accuracy: Accuracy) -> f64 {
-    Direction::BOTH
-        .into_iter()
-        .fold(exp(LOG_NOTHING), |delta, direction| {
-            let mgf = LogMgf { parts, direction };
-            let tail = mgf.tail(epsilon);
-            if tail.log_mass <= LOG_NOTHING || tail.log_mass <= log(delta) {
-                return delta;
+    let least = exp(LEAST);
+    Direction::BOTH.into_iter().fold(least, |delta, direction| {
+        let mut tail = LogMgf::proven(parts, direction).delta(epsilon);
+        let bound = exp(tail.log_mass);
+        if bound <= delta {
+            return delta;
+        }
+        // The smaller δ is known to be, the further the noise that has to be looked at.
+        let (mgf, tail) = loop {
+            let mgf = LogMgf::within(parts, direction, tail.log_mass);
+            let closer = mgf.delta(epsilon);
+            if closer.log_mass > tail.log_mass - 1.0 {
+                break (mgf, closer);
             }
-            Composition::new(&mgf, tail, epsilon, accuracy)
-                .delta(epsilon)
-                .max(delta)
-        })
+            tail.log_mass = closer.log_mass.max(tail.log_mass + LOG_SLACK);
+        };
+        let ask = |composition: &Composition| Some(composition.delta(epsilon));
+        let found = Composition::resolved(&mgf, tail, epsilon, accuracy, ask);
+        found.map_or(bound, |found| found.min(bound)).max(delta)
+    })
 }
