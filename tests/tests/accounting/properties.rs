@@ -82,6 +82,14 @@ proptest! {
     }
 
     #[test]
+    fn delta_undoes_epsilon(event in events(), delta in deltas()) {
+        let epsilon = epsilon(event, delta);
+        let at = |epsilon: f64| account::delta(&[event], epsilon).unwrap();
+        prop_assert!(at(epsilon + TOLERANCE) <= delta * (1.0 + 1e-9));
+        prop_assert!(epsilon <= TOLERANCE || at(epsilon - TOLERANCE) >= delta * (1.0 - 1e-9));
+    }
+
+    #[test]
     fn the_bound_is_below_renyi(event in events(), delta in deltas()) {
         let renyi = account::rdp::epsilon(&[event], delta).unwrap().epsilon;
         prop_assert!(epsilon(event, delta) <= renyi + TOLERANCE);

@@ -7,6 +7,8 @@ use super::event::Part;
 use super::fft::{Complex, Fft};
 use super::pair::SampledGaussian;
 use super::{gaussian, pld};
+use proptest::prelude::*;
+
 use libm::{erfc, exp, expm1, log};
 
 /// P(N(0, 1) > x).
@@ -72,6 +74,23 @@ fn one_step_is_bounded_from_above_in_each_direction_and_closely() {
                 );
             }
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn one_random_step_is_bounded_from_above_and_closely(
+        q in -5.0..-0.01_f64, sigma in 0.3..6.0_f64, delta in -9.0..-2.0_f64,
+    ) {
+        let (q, delta) = (libm::pow(10.0, q), libm::pow(10.0, delta));
+        let part = Part { pair: SampledGaussian::new(q, sigma), steps: 1 };
+        let epsilon = pld::epsilon(&[part], delta, pld::Accuracy::FINE);
+        let exact = |epsilon: f64| {
+            Direction::BOTH.map(|way| one_step(q, sigma, way, epsilon)).into_iter().fold(0.0, f64::max)
+        };
+        prop_assert!(exact(epsilon) <= delta * (1.0 + 1e-7), "{epsilon}");
+        prop_assert!(epsilon < 2e-4 || exact(epsilon - 2e-4) >= delta, "{epsilon}");
     }
 }
 
