@@ -19,8 +19,6 @@ pub(super) enum Direction {
 }
 
 impl Direction {
-    pub(super) const BOTH: [Self; 2] = [Self::Remove, Self::Add];
-
     /// The `order` with E[e^(λ·loss)] = E_Q[e^(order·L)].
     pub(super) fn order(self, lambda: f64) -> f64 {
         match self {

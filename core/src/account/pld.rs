@@ -13,7 +13,7 @@
 
 use libm::{exp, log};
 
-use super::chernoff::{Direction, LOG_SLACK, LogMgf};
+use super::chernoff::{Direction, LOG_RATIO, LOG_SLACK, LogMgf};
 use super::composition::Composition;
 use super::event::Part;
 
@@ -49,10 +49,10 @@ impl Accuracy {
 /// ε(δ), the larger one of both directions.
 pub(super) fn epsilon(parts: &[Part], delta: f64, accuracy: Accuracy) -> f64 {
     let log_delta = log(delta);
-    Direction::BOTH.into_iter().fold(0.0, |epsilon, direction| {
+    larger(0.0, accuracy, |direction, accuracy, least| {
         let bound = LogMgf::proven(parts, direction).epsilon(log_delta).loss;
-        if bound <= epsilon {
-            return epsilon;
+        if bound <= least {
+            return least;
         }
         let mgf = LogMgf::within(parts, direction, log_delta);
         let tail = mgf.epsilon(log_delta);
@@ -62,30 +62,49 @@ pub(super) fn epsilon(parts: &[Part], delta: f64, accuracy: Accuracy) -> f64 {
         let found = [0.75 * tail.loss.max(0.0), 0.0]
             .into_iter()
             .find_map(|lowest| Composition::resolved(&mgf, tail, lowest, accuracy, ask));
-        found.map_or(bound, |found| found.min(bound)).max(epsilon)
+        found.map_or(bound, |found| found.min(bound)).max(least)
     })
 }
 
 /// δ(ε), the larger one of both directions.
 pub(super) fn delta(parts: &[Part], epsilon: f64, accuracy: Accuracy) -> f64 {
-    let least = exp(LEAST);
-    Direction::BOTH.into_iter().fold(least, |delta, direction| {
-        let mut tail = LogMgf::proven(parts, direction).delta(epsilon);
-        let bound = exp(tail.log_mass);
-        if bound <= delta {
-            return delta;
+    larger(exp(LEAST), accuracy, |direction, accuracy, least| {
+        let bound = LogMgf::proven(parts, direction).delta(epsilon).log_mass;
+        if bound <= log(least) {
+            return least;
         }
         // The smaller δ is known to be, the further the noise that has to be looked at.
-        let (mgf, tail) = loop {
-            let mgf = LogMgf::within(parts, direction, tail.log_mass);
-            let closer = mgf.delta(epsilon);
-            if closer.log_mass > tail.log_mass - 1.0 {
-                break (mgf, closer);
+        let mut known = bound;
+        loop {
+            let mgf = LogMgf::within(parts, direction, known);
+            let mut tail = mgf.delta(epsilon);
+            if tail.log_mass < known - 1.0 {
+                known = tail.log_mass.max(known + LOG_SLACK);
+                continue;
             }
-            tail.log_mass = closer.log_mass.max(tail.log_mass + LOG_SLACK);
-        };
-        let ask = |composition: &Composition| Some(composition.delta(epsilon));
-        let found = Composition::resolved(&mgf, tail, epsilon, accuracy, ask);
-        found.map_or(bound, |found| found.min(bound)).max(delta)
+            tail.log_mass = tail.log_mass.min(known);
+            let ask = |composition: &Composition| Some(composition.delta(epsilon));
+            let found = Composition::resolved(&mgf, tail, epsilon, accuracy, ask);
+            let log_found = found.map_or(bound, log);
+            if log_found >= tail.log_mass - LOG_RATIO || log_found < LEAST {
+                return exp(log_found.min(bound)).max(least);
+            }
+            known = log_found;
+        }
     })
+}
+
+/// The larger answer of both directions, `least` if they are less. `ask` gives an upper bound that is
+/// at least its last argument. That of removing is the larger one in every case that is known: so a
+/// coarse bound for adding is mostly all that is needed.
+pub(super) fn larger(
+    least: f64,
+    accuracy: Accuracy,
+    ask: impl Fn(Direction, Accuracy, f64) -> f64,
+) -> f64 {
+    let removing = ask(Direction::Remove, accuracy, least);
+    if ask(Direction::Add, Accuracy::COARSE, removing) <= removing {
+        return removing;
+    }
+    ask(Direction::Add, accuracy, removing)
 }
