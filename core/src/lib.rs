@@ -4,6 +4,7 @@
 //! so the same code runs in a browser tab, in `post-native` and in the tests.
 //! `ARCHITECTURE.md` maps the rooms and says who may know whom.
 
+pub mod account;
 pub mod audit;
 pub mod bundle;
 pub mod checkpoint;

@@ -104,6 +104,52 @@
 //! }
 //! ```
 //!
+//! # Noise left out: only a noised sum can be turned into numbers
+//! ```compile_fail,E0308
+//! use post_core::dp::{ClippedSum, NoisedSum};
+//! fn optimiser(_: NoisedSum) {}
+//! fn skip(sum: ClippedSum) {
+//!     optimiser(sum);
+//! }
+//! ```
+//! ```
+//! use post_core::dp::{ClippedSum, Mechanism, NoisedSum};
+//! fn optimiser(_: NoisedSum) {}
+//! fn noise(run: &mut Mechanism, sum: ClippedSum) {
+//!     run.privatize(sum).map(optimiser).ok();
+//! }
+//! ```
+//!
+//! # A drawn batch dropped, as for being empty
+//! ```compile_fail
+//! #![deny(unused_must_use)]
+//! use post_core::dp::{Mechanism, PoissonBatch};
+//! fn step(run: &Mechanism, batch: PoissonBatch) {
+//!     run.clip(batch);
+//! }
+//! ```
+//! ```
+//! #![deny(unused_must_use)]
+//! use post_core::dp::{ClipError, ClippedSum, Mechanism, PoissonBatch};
+//! async fn step(run: &Mechanism, batch: PoissonBatch) -> Result<ClippedSum, ClipError> {
+//!     run.clip(batch).finish().await
+//! }
+//! ```
+//!
+//! # A noised step dropped, for looking bad
+//! ```compile_fail
+//! #![deny(unused_must_use)]
+//! fn choose(noised: Option<post_core::dp::NoisedSum>) {
+//!     noised.unwrap();
+//! }
+//! ```
+//! ```
+//! #![deny(unused_must_use)]
+//! fn release(noised: Option<post_core::dp::NoisedSum>) -> Vec<f32> {
+//!     noised.unwrap().mean()
+//! }
+//! ```
+//!
 //! # A batch of one's own choosing
 //! ```compile_fail,E0451
 //! let batch = post_core::dp::PoissonBatch { rows: vec![1, 2, 3], ..todo!() };
@@ -129,6 +175,30 @@
 //! use post_core::dp::{DataId, Ledger, Plan, Reserved};
 //! fn reserve(ledger: &mut Ledger, data: &DataId, plan: &Plan) -> Option<Reserved> {
 //!     ledger.reserve(data, plan).ok()
+//! }
+//! ```
+//!
+//! # One reservation for two runs
+//! ```compile_fail,E0382
+//! use post_core::dp::{Entropy, Plan, Reserved};
+//! fn two(plan: &Plan, one: Entropy, two: Entropy, reserved: Reserved) {
+//!     let _ = plan.mechanism(one, reserved, 8, 0);
+//!     let _ = plan.mechanism(two, reserved, 8, 0);
+//! }
+//! ```
+//!
+//! # A receipt for a run that is not over
+//! ```compile_fail,E0308
+//! use post_core::dp::{Mechanism, Receipt, receipt::Hashes};
+//! fn early(run: Mechanism) {
+//!     let _ = Receipt::new(run, Hashes::new());
+//! }
+//! ```
+//! ```
+//! use post_core::dp::{Mechanism, Receipt, StepError, receipt::Hashes};
+//! fn late(run: Mechanism) -> Result<(), StepError> {
+//!     let _ = Receipt::new(run.finish()?, Hashes::new());
+//!     Ok(())
 //! }
 //! ```
 //!

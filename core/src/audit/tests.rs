@@ -16,7 +16,11 @@ use crate::tune::{
 };
 
 const CANARIES: usize = 96;
-const DELTA: f64 = 1e-5;
+/// So small that it is nothing beside the chance that is left to error, below: the bound's p-value has
+/// 2·δ·`CANARIES` in it.
+const DELTA: f64 = 1e-12;
+/// Lets a test fail by chance once in a million runs.
+const CONFIDENCE: f64 = 1.0 - 1e-6;
 const STEPS: u64 = 12;
 const MAX_GRAD_NORM: f64 = 0.1;
 
@@ -105,23 +109,22 @@ fn without_privacy_leakage_is_found() {
     assert!(!verdict.refuted);
 }
 
-/// A claim that is too good is refuted: ε = ∞, sold as ε = 1.
+/// A claim that is too good is refuted: ε = ∞, sold as ε = 1. At the confidence of the test below, so
+/// that it would notice noise that is missing.
 #[test]
 fn a_false_claim_is_refuted() {
     let claim = Claim {
         epsilon: Some(1.0),
         delta: DELTA,
     };
-    let verdict = audit(plain(), None, claim, 0.95);
+    let verdict = audit(plain(), None, claim, CONFIDENCE);
     assert!(verdict.refuted, "{verdict:?}");
 }
 
-/// At a confidence that lets the test fail by chance once in a million runs, and at which 96 right
-/// guesses of 96 would still bound ε by more than 1.7.
 #[test]
 fn with_privacy_the_bound_stays_below_the_claim() {
     let (privacy, claim) = private(1.0);
-    let verdict = audit(privacy, Some(MAX_GRAD_NORM), claim, 1.0 - 1e-6);
+    let verdict = audit(privacy, Some(MAX_GRAD_NORM), claim, CONFIDENCE);
     assert!(
         verdict.epsilon_lower_bound <= claim.epsilon.unwrap(),
         "{verdict:?}"

@@ -1,6 +1,5 @@
 //! Differential privacy: one plan hands out sampler, clipper, noise and accountant.
 
-pub mod account;
 mod clip;
 mod config;
 mod entropy;
@@ -13,6 +12,7 @@ mod sample;
 mod selftest;
 mod slack;
 
+pub use crate::account;
 pub use clip::{ClipError, ClippedSum, Clipper, MAX_DIMENSION};
 pub use config::{Adjacency, Budget, Length, PlanConfig, PrivacyUnit, round_public};
 pub use entropy::{Entropy, EntropyError};

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use post_core::dp::Receipt;
 use post_core::dp::receipt::{Hashes, sha256};
 use post_core::prompt::peft;
+use serde::Serialize;
 use serde_json::json;
 
 use crate::failure::Hint;
@@ -79,7 +80,7 @@ fn show(args: &Show) -> Result<()> {
     if args.json {
         return term::json(&receipt);
     }
-    Ok(term::data(text(&receipt))?)
+    Ok(term::data(text(&receipt)?)?)
 }
 
 fn verify(args: &Verify, term: &Terminal) -> Result<()> {
@@ -157,7 +158,7 @@ fn hashes(args: &Verify) -> Result<Hashes> {
     Ok(found)
 }
 
-fn text(receipt: &Receipt) -> String {
+fn text(receipt: &Receipt) -> Result<String> {
     let (plan, event) = (&receipt.plan, &receipt.mechanism);
     let mut lines = vec![
         receipt.statement.clone(),
@@ -169,6 +170,8 @@ fn text(receipt: &Receipt) -> String {
         format!("sample rate       {}", event.sample_rate),
         format!("steps             {}", event.steps),
         format!("public N          {}", plan.public_size),
+        format!("unit of privacy   {}", name(&plan.unit)?),
+        format!("adjacency         {}", name(&plan.adjacency)?),
         format!("accountant        {}", receipt.accountant),
         format!("earlier runs      {}", receipt.earlier_runs.len()),
     ];
@@ -177,5 +180,13 @@ fn text(receipt: &Receipt) -> String {
     }
     lines.push("\nNot covered:".to_owned());
     lines.extend(receipt.not_covered.iter().map(|line| format!("- {line}")));
-    lines.join("\n")
+    Ok(lines.join("\n"))
+}
+
+/// As the receipt itself spells it.
+fn name(value: &impl Serialize) -> Result<String> {
+    let name = serde_json::to_value(value)?;
+    Ok(name
+        .as_str()
+        .map_or_else(|| name.to_string(), str::to_owned))
 }

@@ -142,14 +142,22 @@ struct Calibrated {
     target_epsilon: f64,
     noise_multiplier: f64,
     epsilon: f64,
+    /// The noise that is in print for it, and dp-accounting's ε for that, there and at a grid of 1e-3.
+    printed: f64,
+    epsilon_of_printed: f64,
+    epsilon_of_printed_at_coarse_grid: f64,
+}
+
+fn calibrated() -> Vec<Calibrated> {
+    let text = include_str!("../../fixtures/accounting/calibration.json");
+    let rows: Vec<Calibrated> = serde_json::from_str(text).unwrap();
+    assert_eq!(rows.len(), 36);
+    rows
 }
 
 #[test]
 fn calibrated_noise_is_what_dp_accounting_needs_too() {
-    let text = include_str!("../../fixtures/accounting/calibration.json");
-    let rows: Vec<Calibrated> = serde_json::from_str(text).unwrap();
-    assert_eq!(rows.len(), 36);
-    for row in rows {
+    for row in calibrated() {
         let Calibrated {
             sample_rate,
             steps,
@@ -178,6 +186,29 @@ fn calibrated_noise_is_what_dp_accounting_needs_too() {
             row.epsilon
         );
     }
+}
+
+/// 26 of the 36 printed values are met to 0.002. The others, all at ε = 1, were made at a grid of
+/// 1e-3, where ε comes out up to 0.055 too high; at 1e-4 the printed noise is more than is needed.
+#[test]
+fn printed_noise_is_met_where_its_grid_was_fine_enough() {
+    let mut met = 0;
+    for row in calibrated() {
+        let difference = row.noise_multiplier - row.printed;
+        let coarse = row.epsilon_of_printed_at_coarse_grid;
+        // Half a unit of the third digit of σ is up to 9e-3 of ε.
+        assert!((coarse / row.target_epsilon - 1.0).abs() < 9e-3, "{coarse}");
+        if difference.abs() <= 2e-3 {
+            met += 1;
+        } else {
+            assert!(
+                row.target_epsilon == 1.0 && difference < 0.0,
+                "{difference}"
+            );
+            assert!(row.epsilon_of_printed < row.epsilon - 5e-4);
+        }
+    }
+    assert_eq!(met, 26);
 }
 
 /// Bit patterns of ε, δ(ε), the Rényi ε and a calibrated σ: as they are natively.

@@ -23,8 +23,18 @@ fn epsilon(event: Event, delta: f64) -> f64 {
     account::epsilon(&[event], delta).unwrap()
 }
 
+/// Few by default; `PROPTEST_CASES=2000` after a change of the accountant.
+fn config() -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    ProptestConfig {
+        cases: asked.and_then(|cases| cases.parse().ok()).unwrap_or(24),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn epsilon_grows_with_steps_rate_and_smaller_noise_and_delta(event in events(), delta in deltas(), more in 1.01..1.5_f64) {
@@ -69,6 +79,14 @@ proptest! {
         let curve = account::curve(&[event], &[start, start + 0.3, start + 0.6]).unwrap();
         prop_assert!(curve[0] >= curve[1] * (1.0 - 1e-2) && curve[1] >= curve[2] * (1.0 - 1e-2));
         prop_assert!(curve[1] <= 0.5 * (curve[0] + curve[2]) * (1.0 + 1e-2));
+    }
+
+    #[test]
+    fn delta_undoes_epsilon(event in events(), delta in deltas()) {
+        let epsilon = epsilon(event, delta);
+        let at = |epsilon: f64| account::delta(&[event], epsilon).unwrap();
+        prop_assert!(at(epsilon + TOLERANCE) <= delta * (1.0 + 1e-9));
+        prop_assert!(epsilon <= TOLERANCE || at(epsilon - TOLERANCE) >= delta * (1.0 - 1e-9));
     }
 
     #[test]

@@ -41,7 +41,7 @@ const fn room(name: &'static str, may_know: &'static [&'static str], why: &'stat
     }
 }
 
-const ROOMS: [Room; 12] = [
+const ROOMS: [Room; 13] = [
     // A model is loaded from a checkpoint and saved as one; the checkpoint names its parts for it.
     room("model", &["checkpoint"], "a model is there for every use"),
     room("checkpoint", &["model"], "it only turns bytes into weights"),
@@ -52,8 +52,13 @@ const ROOMS: [Room; 12] = [
         "a prompt is so many rows of a width",
     ),
     room(
-        "dp",
+        "account",
         &[],
+        "it composes numbers, and knows nothing of what they are spent on",
+    ),
+    room(
+        "dp",
+        &["account"],
         "a guarantee is checked without knowing models, tasks or tokens",
     ),
     room(
@@ -159,8 +164,17 @@ mod tests {
             assert_eq!(found.len(), 1, "{planted_line}");
             assert_eq!(found[0].line, 2);
         }
-        let own = "use crate::dp::{Plan, PlanError};\nuse super::noise::Noise;\n";
+        let own = "use crate::{account, dp::{Plan, PlanError}};\nuse super::noise::Noise;\n";
         assert_eq!(imports(&planted("core/src/dp/clip.rs", own)), []);
+    }
+
+    #[test]
+    fn only_the_engine_asks_the_accountant() {
+        let text = "use crate::account::epsilon;\n";
+        assert_eq!(imports(&planted("core/src/dp/plan.rs", text)), []);
+        assert_eq!(imports(&planted("core/src/tune/mod.rs", text)).len(), 1);
+        let back = "use crate::dp::Plan;\n";
+        assert_eq!(imports(&planted("core/src/account/pld.rs", back)).len(), 1);
     }
 
     #[test]

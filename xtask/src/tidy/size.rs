@@ -8,16 +8,19 @@ use super::tree::{Source, Tree};
 const FILE: usize = 600;
 /// The privacy engine is what a reader checks line by line.
 const DP_FILE: usize = 300;
-/// Not the goal, which is 1500: the engine has 2364 today, and may only shrink from there.
-const DP_TOTAL: usize = 2364;
+/// Code that one reader can hold in mind: what is drawn, clipped, noised and claimed.
+const DP_TOTAL: usize = 1500;
 const DP: &str = "core/src/dp";
+/// What ε is worth rests on the accountant as well, which is mathematics and a room of its own.
+const ACCOUNT: &str = "core/src/account";
 /// What the report lists at most.
 const LISTED: usize = 20;
 
 /// No file is too long for one sitting.
 pub(super) fn files(tree: &Tree) -> Vec<Finding> {
     let limit = |source: &Source| {
-        if source.path.starts_with(DP) && !source.is_test() {
+        let engine = source.path.starts_with(DP) || source.path.starts_with(ACCOUNT);
+        if engine && !source.is_test() {
             DP_FILE
         } else {
             FILE

@@ -26,12 +26,14 @@ const UNIT: f64 = 0.5 * f64::EPSILON;
 pub(super) struct Grid {
     /// Distance of two grid points.
     pub(super) spacing: f64,
+    /// The widest cell where losses are not irrelevant.
+    pub(super) widest: f64,
     /// The outermost nodes, in deviations of the noise from the modes of Q and P. What lies beyond
     /// is left out here and charged to δ by the caller: at most e^(−reach²/2) a step.
     pub(super) reach: f64,
     /// The tilt: masses are Q's times e^(order·L − log_moment), see [`Direction::order`](super::chernoff::Direction::order).
     pub(super) order: f64,
-    /// Any number near ln E_Q[e^(order·L)]; the caller undoes it.
+    /// Any number near ln E_Q[e^(order·L)].
     pub(super) log_moment: f64,
 }
 
@@ -39,6 +41,8 @@ pub(super) struct Grid {
 pub(super) struct Step {
     /// (index of the grid point, mass), the index ascending in each half of the grid.
     pub(super) atoms: Vec<(i64, f64)>,
+    /// ln of what the masses were divided by to sum to 1; the caller undoes it.
+    pub(super) log_moment: f64,
     /// Bound on the relative error of every mass.
     pub(super) mass_error: f64,
 }
@@ -47,7 +51,7 @@ impl Grid {
     pub(super) fn discretize(&self, pair: &SampledGaussian) -> Step {
         let margin = self.reach * pair.sigma();
         let (x_min, x_max) = (-margin, 1.0 + margin);
-        let scale = 4.0 * pair.loss_scale(self.order);
+        let scale = 4.0 * pair.loss_scale(self.order, self.reach);
         let mut atoms = Vec::new();
         for upwards in [true, false] {
             let (mut index, mut x) = (0_i64, pair.inverse(0.0));
@@ -76,11 +80,10 @@ impl Grid {
         const LOG_IRRELEVANT: f64 = -50.0;
         let proportional = index.unsigned_abs() as f64 * self.spacing / scale;
         let irrelevant = self.order * index as f64 * self.spacing < LOG_IRRELEVANT;
-        let resolved = 0.5 / ((1.0 + self.order.abs()) * self.spacing);
         let width = if irrelevant {
             proportional
         } else {
-            proportional.min(resolved)
+            proportional.min(self.widest / self.spacing)
         };
         width.max(1.0) as i64
     }
@@ -108,7 +111,9 @@ impl Grid {
         (at_low, at_high * exp(self.order * width))
     }
 
-    fn with_errors(&self, pair: &SampledGaussian, atoms: Vec<(i64, f64)>) -> Step {
+    fn with_errors(&self, pair: &SampledGaussian, mut atoms: Vec<(i64, f64)>) -> Step {
+        let total: f64 = atoms.iter().map(|atom| atom.1).sum();
+        atoms.iter_mut().for_each(|atom| atom.1 /= total);
         let largest =
             atoms.iter().map(|a| a.0.unsigned_abs()).max().unwrap_or(0) as f64 * self.spacing;
         let exponent = 0.5 * self.reach * (self.reach + 2.0 / pair.sigma())
@@ -116,7 +121,8 @@ impl Grid {
             + self.log_moment.abs();
         Step {
             atoms,
-            mass_error: 8.0 * UNIT * (8.0 + exponent),
+            log_moment: self.log_moment + log(total),
+            mass_error: 8.0 * UNIT * (9.0 + exponent),
         }
     }
 }

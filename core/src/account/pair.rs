@@ -84,10 +84,16 @@ impl SampledGaussian {
     /// What is summed is e^(order·L) − 1 − order·(e^L − 1), whose mean is the moment less one:
     /// it keeps its digits when the loss is tiny.
     pub(super) fn log_moment(&self, order: f64) -> f64 {
+        self.log_moment_within(order, f64::INFINITY)
+    }
+
+    /// The same over noise of at most `reach` deviations, approximately: the rule is exact only where
+    /// the integrand has vanished at its ends.
+    pub(super) fn log_moment_within(&self, order: f64, reach: f64) -> f64 {
         if self.q == 1.0 {
             return 0.5 * order * (order - 1.0) / self.variance;
         }
-        let nodes: Vec<_> = self.nodes(order).collect();
+        let nodes: Vec<_> = self.nodes(order, reach).collect();
         let exponents: Vec<_> = nodes
             .iter()
             .map(|n| n.log_weight + order * n.loss)
@@ -99,26 +105,27 @@ impl SampledGaussian {
         log1p(nodes.iter().map(|n| n.excess(order)).sum())
     }
 
-    /// Root mean square of the loss where e^(order·L)·Q puts its mass.
-    pub(super) fn loss_scale(&self, order: f64) -> f64 {
-        let log_moment = self.log_moment(order);
+    /// Root mean square of the loss where e^(order·L)·Q puts its mass, within `reach`.
+    pub(super) fn loss_scale(&self, order: f64, reach: f64) -> f64 {
+        let log_moment = self.log_moment_within(order, reach);
         let square = |n: Node| n.loss * n.loss * exp(n.log_weight + order * n.loss - log_moment);
-        self.nodes(order).map(square).sum::<f64>().sqrt()
+        self.nodes(order, reach).map(square).sum::<f64>().sqrt()
     }
 
     /// Nodes of the trapezoid rule. The modes of e^(order·L)·Q lie between 0 and `order`, and outside
     /// of them it falls off at least like a Gaussian of deviation σ.
-    fn nodes(&self, order: f64) -> impl Iterator<Item = Node> + '_ {
+    fn nodes(&self, order: f64, reach: f64) -> impl Iterator<Item = Node> + '_ {
         let spacing = self.sigma.min(self.variance) / 3.0;
         let lowest = if order < 0.0 {
             self.negative_mode(order)
         } else {
             0.0
         };
-        let first = ((lowest - REACH * self.sigma) / spacing).floor() as i64;
-        let last = ((order.max(1.0) + REACH * self.sigma) / spacing).ceil() as i64;
+        let first = (lowest - REACH * self.sigma).max(-reach * self.sigma);
+        let last = (order.max(1.0) + REACH * self.sigma).min(1.0 + reach * self.sigma);
+        let (first, last) = ((first / spacing).floor(), (last / spacing).ceil());
         let log_spacing = log(spacing);
-        (first..=last).map(move |i| {
+        (first as i64..=last as i64).map(move |i| {
             let x = i as f64 * spacing;
             Node {
                 log_weight: self.log_density(x) + log_spacing,

@@ -29,6 +29,7 @@ pub mod gaussian;
 mod pair;
 pub mod pld;
 pub mod rdp;
+mod spectrum;
 
 pub use calibrate::calibrate_noise;
 pub use event::{AccountError, Event, MAX_STEPS};

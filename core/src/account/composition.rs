@@ -2,24 +2,26 @@
 
 use libm::{exp, expm1, log, log1p};
 
-use super::chernoff::{Direction, LogMgf, Tail};
-use super::discretize::{Grid, Step, loss_error};
-use super::fft::{Complex, Fft};
+use super::chernoff::{LOG_RATIO, LOG_SLACK, LogMgf, Tail};
+use super::discretize::{Grid, loss_error};
 use super::pld::Accuracy;
+use super::spectrum::Spectrum;
 
-/// ln of what truncation may add to δ, relative to δ: 1e-7.
-const LOG_SLACK: f64 = -16.0;
-
-/// ln of how much smaller than Chernoff's bound δ may be without the answer getting less tight.
-const LOG_RATIO: f64 = 5.0;
-
-/// The shortest grid, for losses that are distributed too abruptly for the estimate of its error.
+/// The shortest grid.
 const SHORTEST: f64 = 2048.0;
+
+/// Smaller losses make no difference worth a grid.
+const LOSS_SCALE: f64 = 1e-4;
+
+/// Cells over which the density of losses is averaged.
+const WINDOW: usize = 4;
 
 /// The loss S of a whole composition on the grid `(first + j)·spacing`, tilted: `masses[j]` bounds
 /// P(S = s)·e^(λs − K) from above, with the rounding of the transform included.
 pub(super) struct Composition {
     first: i64,
+    /// Below this, mass that has wrapped around is in the way.
+    lowest: f64,
     spacing: f64,
     masses: Vec<f64>,
     lambda: f64,
@@ -31,6 +33,16 @@ pub(super) struct Composition {
     beyond: f64,
     /// How far the loss may be too low.
     shift: f64,
+    /// The steepness up to which the grid is fine enough.
+    resolves: f64,
+}
+
+/// What was asked for, ε or δ.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    pub(super) value: f64,
+    /// −d ln(−δ')/dε there, at least 1: by half of this times the added variance, the grid raises ε.
+    steepness: f64,
 }
 
 /// The part of the line that is computed.
@@ -39,12 +51,17 @@ struct Frame {
     bottom: f64,
     spacing: f64,
     length: usize,
+    /// What is wide enough for the cell of one loss, even if the answer hangs on it alone.
+    widest: f64,
+    resolves: f64,
 }
 
 impl Frame {
     /// From `lowest`, or somewhat less, to where δ is negligible against e^`tail.log_mass`.
     fn new(mgf: &LogMgf, tail: Tail, lowest: f64, accuracy: Accuracy) -> Self {
-        let top = mgf.quantile(tail.log_mass + LOG_SLACK);
+        let mut top = mgf.quantile(tail.log_mass + LOG_SLACK);
+        // For a question about losses that next to never occur.
+        top.loss = top.loss.max(1.02 * lowest + 1.0 / top.lambda);
         // Mass from outside wraps around by the grid's width W, which must not show between `lowest`
         // and the top. From below it arrives with its tilt undone e^(−λW) times too much, which is
         // enough if W is large, unless the tilt has left nothing below to begin with.
@@ -56,19 +73,30 @@ impl Frame {
         let width = shrunk.min(emptied).max(above).max(top.loss - lowest);
         let bottom = top.loss - width;
         // Connecting the dots adds spacing²/6 on average to the variance of each step, and half of
-        // (λ + 1) times the added variance to ε. At the top, where λ is larger, it must not spoil
-        // Chernoff's bound.
+        // the steepness times the added variance to ε. At the top, where λ is larger, it must not
+        // spoil Chernoff's bound.
         let variance = 12.0 / mgf.steps();
         let tolerance = accuracy.tolerance * (0.25 * width).min(1.0);
-        let wanted = (variance * tolerance / (tail.lambda + 1.0)).sqrt();
+        let steepness = accuracy.steepness.max(1.5 * (tail.lambda + 1.0));
+        let wanted = (variance * tolerance / steepness).sqrt();
         let wanted = wanted.min(variance.min(1.0).sqrt() / (top.lambda + 1.0));
         let length = (width / wanted).clamp(SHORTEST, accuracy.longest as f64) as usize;
         let length = length.next_power_of_two();
+        let spacing = width / (length - 4) as f64;
+        // As much as the spacing is good for, but not more cells than make sense.
+        let resolves =
+            (variance * tolerance / (spacing * spacing)).clamp(steepness, 4.0 * steepness);
         Self {
             top,
             bottom,
-            spacing: width / (length - 4) as f64,
+            spacing,
             length,
+            widest: (4.0 * tolerance / resolves).sqrt(),
+            resolves: if length < accuracy.longest {
+                resolves
+            } else {
+                f64::INFINITY
+            },
         }
     }
 }
@@ -80,7 +108,7 @@ impl Composition {
         let steps = mgf.steps();
         let lambda = tail.lambda;
         let order = mgf.direction.order(lambda);
-        let reach = (2.0 * (log(steps) - tail.log_mass - LOG_SLACK + LOG_RATIO)).sqrt();
+        let reach = mgf.reach;
         let shift: f64 = mgf
             .parts
             .iter()
@@ -94,18 +122,19 @@ impl Composition {
         let mut log_scale = 4.0 * f64::EPSILON * untilt.abs() - untilt;
         let mut log_above = -frame.top.lambda * frame.top.loss;
         for part in mgf.parts {
-            let log_moment = part.pair.log_moment(order);
+            let log_moment = part.pair.log_moment_within(order, reach);
             let step = Grid {
                 spacing,
+                widest: frame.widest,
                 reach,
                 order,
                 log_moment,
             }
             .discretize(&part.pair);
             let repeats = part.steps as f64;
-            log_scale += repeats * (log_moment + step.mass_error);
+            log_scale += repeats * (step.log_moment + step.mass_error);
             let retilted = step.log_mgf(mgf.direction, spacing, frame.top.lambda - lambda);
-            log_above += repeats * (log_moment + step.mass_error + retilted);
+            log_above += repeats * (step.log_moment + step.mass_error + retilted);
             spectrum.multiply(&step, mgf.direction, part.steps);
         }
         let truncated = exp(log(steps) - 0.5 * reach * reach - log_scale);
@@ -116,6 +145,7 @@ impl Composition {
         let masses = spectrum.masses(first);
         Self {
             first,
+            lowest,
             spacing,
             masses,
             lambda,
@@ -123,30 +153,56 @@ impl Composition {
             log_scale,
             beyond: truncated + above,
             shift,
+            resolves: frame.resolves,
         }
     }
 
-    /// The smallest ε ≥ 0 with δ(ε) ≤ `delta`; none if it is below the grid.
-    pub(super) fn epsilon(&self, delta: f64) -> Option<f64> {
+    /// Asks on ever finer grids, until one is fine enough for the steepness that it finds. What λ says
+    /// about it beforehand is wrong where the answer is at the edge of the bulk of the losses and λ
+    /// belongs to a tail of rare ones.
+    pub(super) fn resolved(
+        mgf: &LogMgf,
+        tail: Tail,
+        lowest: f64,
+        mut accuracy: Accuracy,
+        ask: impl Fn(&Self) -> Option<Answer>,
+    ) -> Option<f64> {
+        loop {
+            let composition = Self::new(mgf, tail, lowest, accuracy);
+            let answer = ask(&composition)?;
+            if answer.steepness <= composition.resolves {
+                return Some(answer.value);
+            }
+            accuracy.steepness = 2.0 * answer.steepness; // Which the grid has blurred.
+        }
+    }
+
+    /// The smallest ε ≥ 0 with δ(ε) ≤ `delta`; none if it is below `lowest`.
+    pub(super) fn epsilon(&self, delta: f64) -> Option<Answer> {
         let target = delta * exp(-self.log_scale) - self.beyond;
         let mut scan = Scan::new(self);
         while scan.next_delta() <= target {
             if scan.loss() <= 0.0 {
-                return Some(0.0);
+                return Some(Answer {
+                    value: 0.0,
+                    steepness: 1.0,
+                });
             }
-            if !scan.descend() {
+            if scan.loss() < self.lowest || !scan.descend() {
                 return None;
             }
         }
-        Some((scan.solve(target) + self.shift).max(0.0))
+        let epsilon = scan.solve(target);
+        Some(scan.answer((epsilon + self.shift).max(0.0), epsilon))
     }
 
     /// δ(ε) for an ε ≥ 0 that is not below the grid.
-    pub(super) fn delta(&self, epsilon: f64) -> f64 {
+    pub(super) fn delta(&self, epsilon: f64) -> Answer {
         let epsilon = epsilon - self.shift;
         let mut scan = Scan::new(self);
         while scan.loss() - self.spacing > epsilon && scan.descend() {}
-        ((scan.delta_at(epsilon) + self.beyond) * exp(self.log_scale)).min(1.0)
+        let delta = (scan.delta_at(epsilon) + self.beyond) * exp(self.log_scale);
+        scan.answer(delta.min(1.0), epsilon)
     }
 
     /// The loss up to which masses are on the grid, and δ's share for all that is not.
@@ -160,6 +216,11 @@ impl Composition {
 
     fn loss(&self, j: usize) -> f64 {
         (self.first + j as i64) as f64 * self.spacing
+    }
+
+    /// The mass at grid point `j` in units of e^`log_scale`.
+    fn mass(&self, j: usize) -> f64 {
+        self.masses[j] * exp(-self.lambda * (self.loss(j) - self.anchor))
     }
 }
 
@@ -199,8 +260,7 @@ impl<'a> Scan<'a> {
         }
         self.delta = self.next_delta();
         self.j -= 1;
-        let untilt = exp(-self.of.lambda * (self.loss() - self.of.anchor));
-        self.c += self.of.masses[self.j] * untilt - self.c * self.drop;
+        self.c += self.of.mass(self.j) - self.c * self.drop;
         true
     }
 
@@ -209,85 +269,24 @@ impl<'a> Scan<'a> {
         self.delta - self.c * expm1((epsilon - self.loss()).min(0.0))
     }
 
+    /// `value`, and the density of losses just above relative to c = −δ', which cannot be expected to
+    /// be less than 4/ε where a grid is too coarse to see it.
+    fn answer(&self, value: f64, epsilon: f64) -> Answer {
+        let window = self.j..(self.j + WINDOW).min(self.of.masses.len());
+        let mass: f64 = window.map(|j| self.of.mass(j)).sum();
+        let density = mass / (WINDOW as f64 * self.of.spacing);
+        let least = 4.0 / (epsilon.abs() + LOSS_SCALE);
+        Answer {
+            value,
+            steepness: (density / self.c).max(least),
+        }
+    }
+
     /// The ε in the cell below the current point with δ(ε) = `target`, or its end.
     fn solve(&self, target: f64) -> f64 {
         if self.c == 0.0 {
             return self.loss();
         }
         self.loss() + log1p(-((target - self.delta) / self.c).clamp(0.0, self.drop))
-    }
-}
-
-/// The product of the steps' characteristic functions on the Fourier grid, in bit-reversed order.
-struct Spectrum {
-    fft: Fft,
-    product: Vec<Complex>,
-    steps: u64,
-    fewest: u64,
-}
-
-/// A factor smaller than this is dropped.
-const NEGLIGIBLE: f64 = 1e-43;
-
-impl Spectrum {
-    fn new(length: usize) -> Self {
-        Self {
-            fft: Fft::new(length),
-            product: vec![Complex::ONE; length],
-            steps: 0,
-            fewest: u64::MAX,
-        }
-    }
-
-    /// Composes `repeats` times with a step, whose losses wrap around at the grid's ends: the end
-    /// result is the composed distribution, wrapped around.
-    fn multiply(&mut self, step: &Step, direction: Direction, repeats: u64) {
-        let length = self.product.len();
-        let mut factor = vec![Complex::default(); length];
-        for &(index, mass) in &step.atoms {
-            let wrapped = (direction.sign() * index).rem_euclid(length as i64) as usize;
-            factor[wrapped].re += mass;
-        }
-        self.fft.forward(&mut factor);
-        // |z|^T ≤ e^(T·(|z|² − 1)/2): most frequencies of a long composition need no power.
-        let threshold = 1.0 + 2.0 * log(NEGLIGIBLE) / repeats as f64;
-        for (product, &z) in self.product.iter_mut().zip(&factor) {
-            let power = if z.norm_sqr() < threshold {
-                Complex::default()
-            } else {
-                z.power(repeats)
-            };
-            *product = *product * power;
-        }
-        self.steps += repeats;
-        self.fewest = self.fewest.min(repeats);
-    }
-
-    /// The masses on the grid that starts at index `first`, each with the largest error that
-    /// rounding can have made added.
-    ///
-    /// With γ the transform's relative error, a frequency z of one step is off by γ (its masses sum
-    /// to 1), its T-th power by ((|z| + γ)^T − |z|^T) ≤ Tγ·e^(2Tγ)·max(|z|, ½)^(T−1), that is
-    /// 2Tγ·e^(2Tγ)·(|z|^T + 2^(−T)), plus 2√5·u·T·|z|^T for the powering. The inverse is off by γ
-    /// times the mean size of what it is given, and takes the mean of the errors that are in it.
-    fn masses(mut self, first: i64) -> Vec<f64> {
-        let length = self.product.len();
-        let mean = self
-            .product
-            .iter()
-            .map(|z| z.norm_sqr().sqrt())
-            .sum::<f64>()
-            / length as f64;
-        let gamma = self.fft.relative_error();
-        let steps = self.steps as f64;
-        let input = 2.0 * steps * gamma * exp(2.0 * steps * gamma);
-        let shortest = exp(-std::f64::consts::LN_2 * self.fewest as f64);
-        let powering = 5.0 * f64::EPSILON * steps * mean;
-        let error = input * (mean + shortest) + powering + gamma * mean + NEGLIGIBLE;
-        self.fft.inverse(&mut self.product);
-        let wrapped = |j: usize| (first + j as i64).rem_euclid(length as i64) as usize;
-        (0..length)
-            .map(|j| self.product[wrapped(j)].re.max(0.0) + error)
-            .collect()
     }
 }
