@@ -148,7 +148,7 @@ fn a_text_can_be_continued_token_by_token() {
         // Rows may be dropped and swapped on the way.
         past = past.select(&[1, 0]);
         for place in 2..5 {
-            let next = [[ids[1][place]], [ids[0][place]]];
+            let next = [1, 0].map(|row: usize| [ids[row][place]]);
             let input = model.embed(&TokenBatch::padded(&next, 0)).behind(past);
             let (hidden, longer) = model.pass(&input);
             past = longer;
