@@ -147,8 +147,8 @@ fn a_text_can_be_continued_token_by_token() {
         let (_, mut past) = model.pass(&model.embed(&TokenBatch::padded(&start, 0)));
         // Rows may be dropped and swapped on the way.
         past = past.select(&[1, 0]);
-        for place in 2..5 {
-            let next = [1, 0].map(|row: usize| [ids[row][place]]);
+        for (place, next) in ids[1].iter().zip(ids[0]).enumerate().skip(2) {
+            let next = [[*next.0], [next.1]];
             let input = model.embed(&TokenBatch::padded(&next, 0)).behind(past);
             let (hidden, longer) = model.pass(&input);
             past = longer;

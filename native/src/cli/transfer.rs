@@ -287,7 +287,7 @@ fn start(args: &Args, inputs: &Inputs, constants: Constants, run: &RunFolder) ->
         small,
         constants,
         &initial,
-        words.as_deref(),
+        words,
         settings,
         checkpoint.as_deref(),
     )
