@@ -1,6 +1,7 @@
 //! The run: batch, forward, slopes, backward, clip, AdamW.
 
 use burn::module::Module;
+use burn::tensor::Tensor;
 use serde::Serialize;
 
 use super::config::{DistillConfig, Rows};
@@ -129,7 +130,7 @@ impl Distiller {
         let tracked = self.student.with_blocks(blocks);
         let micro = self.config.micro_batch;
         let chunks: Vec<_> = texts.chunks(micro).zip(plan.rows.chunks(micro)).collect();
-        let parts = parallel::map(tracked.device(), &chunks, |&(texts, rows)| {
+        let pass = |&(texts, rows): &(&[usize], &[Vec<usize>])| {
             let micro = Micro {
                 corpus: &self.corpus,
                 states: &self.states,
@@ -141,11 +142,13 @@ impl Distiller {
             let (surrogate, losses) = micro.losses(&tracked);
             let mut grads = surrogate.backward();
             (losses, parameters::gradients(tracked.blocks(), &mut grads))
-        });
-        let sums = parts.into_iter().reduce(|(losses, all), (more, others)| {
-            let pairs = all.into_iter().zip(others);
-            (losses + more, pairs.map(|(a, b)| a + b).collect())
-        });
+        };
+        // Gradients are as large as the blocks: only those of the passes side by side are held.
+        let (device, mut sums) = (tracked.device(), None);
+        for together in chunks.chunks(parallel::width(device)) {
+            let parts = parallel::map(device, together, pass);
+            sums = sums.into_iter().chain(parts).reduce(add);
+        }
         let (losses, gradients) = sums.ok_or(DistillError::NoText)?;
         Ok((read(losses).await?, parameters::flat(gradients).await?))
     }
@@ -268,6 +271,14 @@ impl Distiller {
     fn settings(&self) -> (DistillConfig, String) {
         (self.config, self.corpus.fingerprint())
     }
+}
+
+/// Losses and gradients of some micro-batches.
+type Sums = (Tensor<1>, Vec<Tensor<1>>);
+
+fn add((losses, all): Sums, (more, others): Sums) -> Sums {
+    let pairs = all.into_iter().zip(others);
+    (losses + more, pairs.map(|(a, b)| a + b).collect())
 }
 
 fn norm(gradient: &[f32]) -> f64 {
