@@ -86,6 +86,7 @@ fn tuner(student: &Arc<Lm>, privacy: Privacy) -> Tuner {
             ..TuneConfig::default()
         },
         privacy,
+        helpers: None,
     };
     block_on(Tuner::start(setup, None)).unwrap()
 }

@@ -9,7 +9,8 @@
 
 use wasm_bindgen_test::wasm_bindgen_test_configure;
 
-wasm_bindgen_test_configure!(run_in_browser);
+// Where the product computes: a dedicated worker, which alone may write files piece by piece.
+wasm_bindgen_test_configure!(run_in_dedicated_worker);
 
 #[path = "accounting/mod.rs"]
 mod accounting;
@@ -17,5 +18,9 @@ mod accounting;
 mod device;
 #[path = "browser/entropy.rs"]
 mod entropy;
+#[path = "browser/graphics.rs"]
+mod graphics;
 #[path = "same/mod.rs"]
 mod same;
+#[path = "browser/storage.rs"]
+mod storage;

@@ -52,6 +52,7 @@ fn audit(privacy: Privacy, clip: Option<f64>, claim: Claim, confidence: f64) -> 
             ..TuneConfig::default()
         },
         privacy,
+        helpers: None,
     };
     let mut tuner = block_on(Tuner::start(setup, None)).unwrap();
     let mut attack = Attack::new(&planted, lm, head, 16, clip).unwrap();

@@ -10,6 +10,14 @@ use thiserror::Error;
 )]
 pub struct DeviceError(String);
 
+impl DeviceError {
+    /// For a device that is reached by other ways than a tensor.
+    #[must_use]
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
 /// All elements of `tensor`, row after row, as f32. Asynchronous, as a browser needs it.
 ///
 /// # Errors

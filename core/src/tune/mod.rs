@@ -10,6 +10,7 @@
 mod class_head;
 mod classify;
 mod config;
+mod crew;
 mod descent;
 mod error;
 mod fit;
@@ -29,6 +30,7 @@ mod tests;
 pub use class_head::ClassHead;
 pub use classify::Classifier;
 pub use config::{Optimizer, PlainTraining, Privacy, TuneConfig};
+pub use crew::{Helper, Helpers, HostGradients, Pending};
 pub use error::TuneError;
 pub use fit::{encoder, text_init};
 pub(crate) use kernel::Kernel;

@@ -88,6 +88,7 @@ pub(crate) fn setup(config: TuneConfig, privacy: Privacy) -> Setup {
         initial: prompt(&lm),
         config,
         privacy,
+        helpers: None,
         lm,
     }
 }

@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Tensor, TensorData};
-
 use super::config::{PlainTraining, Privacy, TuneConfig};
+use super::crew::{Crew, Helpers};
 use super::descent::{Descent, Direction};
 use super::kernel::Kernel;
 use super::metrics::{LossSum, PrivateMetrics};
-use super::{ClassHead, TuneError, known_answer, plain};
-use crate::dp::{Completed, KnownAnswer, Mechanism, MicroBatch, TOLERANCE, Untested};
+use super::{ClassHead, TuneError, crew, known_answer, plain};
+use crate::dp::{Completed, KnownAnswer, Mechanism, MicroBatch, Untested};
 use crate::model::Lm;
 use crate::optim::{DeviceError, Order, State};
-use crate::parallel;
 use crate::prompt::SoftPrompt;
 use crate::task::Example;
 
@@ -32,11 +30,13 @@ pub struct Setup {
     pub config: TuneConfig,
     /// What protects the examples.
     pub privacy: Privacy,
+    /// Who else computes gradients of a private run; none for the device alone.
+    pub helpers: Option<Box<dyn Helpers>>,
 }
 
 /// A run of prompt tuning. The caller owns the loop, the files and the clock.
 pub struct Tuner {
-    kernel: Kernel,
+    crew: Crew,
     config: TuneConfig,
     shape: [usize; 2],
     descent: Descent,
@@ -107,6 +107,7 @@ impl Tuner {
             initial,
             config,
             privacy,
+            helpers,
         } = setup;
         config.check()?;
         let shape = [initial.num_virtual_tokens(), initial.token_dim()];
@@ -115,6 +116,7 @@ impl Tuner {
             lm.config().hidden_size,
         )?;
         let kernel = Kernel::new(lm, head, &examples, shape[0])?;
+        let crew = Crew::new(kernel, shape, helpers);
         let settings = settings(&config, shape, &privacy);
         let mut descent = Descent::new(config, initial.embeddings().to_vec(), privacy.steps());
         if let Some(bytes) = resume {
@@ -128,16 +130,16 @@ impl Tuner {
                 entropy,
                 reserved,
             } => {
-                let prompt = upload(&kernel, descent.prompt(), shape);
                 let dimension = shape[0] * shape[1];
                 let untested = plan.mechanism(entropy, reserved, dimension, descent.steps())?;
-                let mechanism = tested(&kernel, &prompt, untested, config.micro_batch).await?;
+                let mechanism =
+                    tested(&crew, descent.prompt(), untested, config.micro_batch).await?;
                 Source::Private(Box::new(mechanism))
             }
-            Privacy::None(plain) => Source::Plain(order(&kernel, plain).await?),
+            Privacy::None(plain) => Source::Plain(order(crew.kernel(), plain).await?),
         };
         Ok(Self {
-            kernel,
+            crew,
             config,
             shape,
             descent,
@@ -167,16 +169,24 @@ impl Tuner {
         if self.descent.steps() >= self.descent.total() {
             return Ok(None);
         }
-        let prompt = upload(&self.kernel, self.descent.prompt(), self.shape);
+        let prompt = self.descent.prompt();
         let micro = self.config.micro_batch;
         let (direction, private) = match &mut self.source {
             Source::Private(mechanism) => {
-                noised(&self.kernel, &prompt, mechanism, micro, &mut between).await?
+                noised(&self.crew, prompt, mechanism, micro, &mut between).await?
             }
             Source::Plain(order) => {
                 let step = self.descent.steps();
-                let (mean, private) =
-                    plain::mean(&self.kernel, &prompt, order, step, micro, &mut between).await?;
+                let prompt = self.crew.upload(prompt);
+                let (mean, private) = plain::mean(
+                    self.crew.kernel(),
+                    &prompt,
+                    order,
+                    step,
+                    micro,
+                    &mut between,
+                )
+                .await?;
                 (Direction::Plain(mean), private)
             }
         };
@@ -253,30 +263,27 @@ impl Tuner {
 
 /// One private direction: every drawn example is clipped and added once, then the sum is noised.
 async fn noised(
-    kernel: &Kernel,
-    prompt: &Tensor<2>,
+    crew: &Crew,
+    prompt: &[f32],
     mechanism: &mut Mechanism,
     micro: usize,
     between: &mut impl AsyncFnMut(Within),
 ) -> Result<(Direction, PrivateMetrics), TuneError> {
     let (done, planned) = (mechanism.steps_done(), mechanism.plan().steps());
-    let batch = mechanism.sample(kernel.len())?;
+    let batch = mechanism.sample(crew.kernel().len())?;
     let batch = batch.ok_or(TuneError::Unfinished { done, planned })?;
     let drawn = batch.len();
     let mut left = drawn;
     let mut losses = LossSum::default();
     let mut clipper = mechanism.clip(batch);
-    let device = kernel.lm().device();
     loop {
-        let together: Vec<MicroBatch> = (0..parallel::width(device))
+        let together: Vec<MicroBatch> = (0..crew.width())
             .map_while(|_| clipper.next_micro(micro))
             .collect();
         if together.is_empty() {
             break;
         }
-        let gradients = parallel::map(device, &together, |rows| {
-            kernel.gradients(prompt, rows.indices(), rows.weights())
-        });
+        let gradients = crew.gradients(prompt, &together).await?;
         for (rows, gradients) in together.into_iter().zip(gradients) {
             losses.add(gradients.losses, micro.min(left));
             left -= micro.min(left);
@@ -292,19 +299,19 @@ async fn noised(
 
 /// The plan's mechanism, once the live kernel has passed.
 async fn tested(
-    kernel: &Kernel,
-    prompt: &Tensor<2>,
+    crew: &Crew,
+    prompt: &[f32],
     untested: Untested,
     micro: usize,
 ) -> Result<Mechanism, TuneError> {
-    let (live, reference) = known_answer(kernel.lm().device()).await?;
+    let (live, reference) = known_answer(crew.kernel().lm().device()).await?;
     let known = KnownAnswer {
         live: &live,
         reference: &reference,
     };
-    let rows: Vec<usize> = (0..kernel.len().min(micro)).collect();
+    let rows: Vec<usize> = (0..crew.kernel().len().min(micro)).collect();
     let gradients = async |micro: &MicroBatch| {
-        let gradients = kernel.gradients(prompt, micro.indices(), micro.weights());
+        let gradients = crew.everyone(prompt, micro).await?;
         Ok::<_, DeviceError>(gradients.per_example)
     };
     Ok(untested.test(&rows, micro, known, gradients).await?)
@@ -313,20 +320,8 @@ async fn tested(
 /// Without a guarantee there is nothing to keep but the arithmetic.
 async fn order(kernel: &Kernel, plain: PlainTraining) -> Result<Order, TuneError> {
     plain.check()?;
-    let (live, reference) = known_answer(kernel.lm().device()).await?;
-    let square = |x: f32| f64::from(x).powi(2);
-    let off: f64 = live
-        .iter()
-        .zip(&reference)
-        .map(|(a, b)| square(a - b))
-        .sum();
-    let error = (off / reference.iter().map(|&b| square(b)).sum::<f64>()).sqrt();
-    // NaN passes nothing.
-    if error <= TOLERANCE && live.len() == reference.len() {
-        Ok(plain.order(kernel.len()))
-    } else {
-        Err(TuneError::KnownAnswer(error))
-    }
+    crew::sound(kernel.lm().device()).await?;
+    Ok(plain.order(kernel.len()))
 }
 
 impl Privacy {
@@ -345,9 +340,4 @@ fn settings(config: &TuneConfig, shape: [usize; 2], privacy: &Privacy) -> String
         Privacy::None(plain) => format!("{plain:?}"),
     };
     format!("{config:?} {shape:?} {privacy}")
-}
-
-fn upload(kernel: &Kernel, prompt: &[f32], shape: [usize; 2]) -> Tensor<2> {
-    let data = TensorData::new(prompt.to_vec(), shape);
-    Tensor::from_data(data, kernel.lm().device())
 }

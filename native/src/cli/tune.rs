@@ -341,6 +341,7 @@ pub(super) fn setup(
             ..TuneConfig::default()
         },
         privacy,
+        helpers: None,
     })
 }
 

@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use post_core::dp::account::{self, Event};
 use post_core::dp::{
     Adjacency, Budget, Entropy, KnownAnswer, Ledger, Length, Mechanism, MicroBatch, Plan,
-    PlanConfig, PrivacyUnit,
+    PlanConfig, PrivacyUnit, Untested,
 };
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -68,15 +68,20 @@ fn calibrated_noise_is_the_same() {
 /// Sampling, clipping and noise under one seed: the numbers that reach the optimiser.
 #[test]
 fn a_noised_step_is_the_same() {
-    let mut run = pollster::block_on(mechanism());
+    pollster::block_on(a_noised_step_is_the_same_on(&Device::flex()));
+}
+
+/// The integers of the clipped sum must be equal for that, whatever device clips.
+pub(crate) async fn a_noised_step_is_the_same_on(device: &Device) {
+    let mut run = mechanism(device).await;
     let mut bits = Vec::new();
     while let Some(batch) = run.sample(ROWS).unwrap() {
         let mut clipper = run.clip(batch);
         while let Some(micro) = clipper.next_micro(4) {
-            let gradients = gradients(&micro);
-            pollster::block_on(clipper.add(micro, gradients)).unwrap();
+            let gradients = gradients(&micro, device);
+            clipper.add(micro, gradients).await.unwrap();
         }
-        let sum = pollster::block_on(clipper.finish()).unwrap();
+        let sum = clipper.finish().await.unwrap();
         let mean = run.privatize(sum).unwrap().mean();
         bits.extend(mean.iter().map(|x| format!("{:08x}", x.to_bits())));
     }
@@ -84,7 +89,17 @@ fn a_noised_step_is_the_same() {
     assert_bits("noised_mean", bits.into_iter());
 }
 
-async fn mechanism() -> Mechanism {
+async fn mechanism(device: &Device) -> Mechanism {
+    let known = KnownAnswer {
+        live: &[1.0],
+        reference: &[1.0],
+    };
+    let live = async |micro: &MicroBatch| Ok::<_, String>(gradients(micro, device));
+    untested().test(&[0, 1, 2], 4, known, live).await.unwrap()
+}
+
+/// The mechanism of a small seeded run, before its kernel was tested.
+pub(crate) fn untested() -> Untested {
     let plan = Plan::new(PlanConfig {
         budget: Budget::NoiseMultiplier(1.0),
         public_size: 50,
@@ -99,20 +114,13 @@ async fn mechanism() -> Mechanism {
     let mut ledger = Ledger::new(1e9, plan.delta(), Entropy::insecure(0));
     let data = ledger.identify(["a row"]);
     let reserved = ledger.reserve(&data, &plan).unwrap();
-    let untested = plan
-        .mechanism(Entropy::insecure(7), reserved, TOKENS * WIDTH, 0)
-        .unwrap();
-    let known = KnownAnswer {
-        live: &[1.0],
-        reference: &[1.0],
-    };
-    let live = async |micro: &MicroBatch| Ok::<_, String>(gradients(micro));
-    untested.test(&[0, 1, 2], 4, known, live).await.unwrap()
+    plan.mechanism(Entropy::insecure(7), reserved, TOKENS * WIDTH, 0)
+        .unwrap()
 }
 
 /// Per-example gradients `[rows, TOKENS, WIDTH]` in sixteenths, so that their norms are exact in
 /// whatever order a device adds.
-fn gradients(micro: &MicroBatch) -> Tensor<3> {
+pub(crate) fn gradients(micro: &MicroBatch, device: &Device) -> Tensor<3> {
     let rows = micro.indices().iter().zip(micro.weights());
     let values: Vec<f32> = rows
         .flat_map(|(row, weight)| {
@@ -120,5 +128,5 @@ fn gradients(micro: &MicroBatch) -> Tensor<3> {
         })
         .collect();
     let shape = [micro.indices().len(), TOKENS, WIDTH];
-    Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+    Tensor::from_data(TensorData::new(values, shape), device)
 }

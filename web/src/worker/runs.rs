@@ -139,6 +139,7 @@ impl Run<'_> {
                 entropy: Entropy::from_os()?,
                 reserved,
             },
+            helpers: None,
         })
     }
 
