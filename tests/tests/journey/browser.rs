@@ -231,7 +231,7 @@ impl Browser {
         self.wire.close().unwrap();
         // The browser writes the rest of its log while it ends.
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
-        Traces::new(folder)
+        Traces::new(folder, self.name.clone())
     }
 
     /// Fails the test, and shows what there is to see.

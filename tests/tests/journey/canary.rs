@@ -95,7 +95,7 @@ fn base64(name: &'static str, bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
             let encoded = engine.encode(&padded);
             let whole = padded.len() / 3 * 4;
             let first = [0, 2, 3][before];
-            forms.push((name, encoded[first..whole].as_bytes().to_vec()));
+            forms.push((name, encoded.as_bytes()[first..whole].to_vec()));
         }
     }
     forms

@@ -44,22 +44,39 @@ fn what_is_sent_and_stored_leaves_traces() {
 }
 
 #[test]
-fn a_request_to_elsewhere_is_in_the_log() {
+fn what_a_page_asks_of_others_is_told_from_what_the_browser_does() {
     let served = Served::start(&[], None);
     let browser = Browser::start("elsewhere", &Options::default());
     // No policy of ours holds there.
     browser.goto("data:text/html,<title>elsewhere</title>");
-    browser.script_async(
-        "await fetch('http://127.0.0.1:9/away', { mode: 'no-cors' }).catch(() => 0)",
+    let fetch = "await fetch('http://127.0.0.1:9/fetched', { mode: 'no-cors' }).catch(() => 0)";
+    browser.script_async(fetch, &[]);
+    // Policies don't forbid to look names up ahead, nor to leave.
+    browser.goto(&served.url(""));
+    browser.script_async(fetch, &[]);
+    browser.script(
+        "document.head.innerHTML += '<link rel=dns-prefetch href=//looked-up.example>';
+         setTimeout(() => { location = 'http://127.0.0.1:9/left'; }, 500)",
         &[],
     );
-    browser.goto(&served.url(""));
+    browser.until("the page to leave", || {
+        let place = browser.script("return location.href", &[]);
+        place.as_str()?.starts_with("chrome-error:").then_some(())
+    });
     let traces = browser.quit();
     let asked = traces.asked();
+    let elsewhere = asked.elsewhere(&served.origin);
+    let once = |url: &str| elsewhere.iter().filter(|what| what.contains(url)).count();
+    assert_eq!(
+        once("127.0.0.1:9/fetched"),
+        1,
+        "the policy stops one: {elsewhere:#?}"
+    );
+    assert_eq!(once("127.0.0.1:9/left"), 1, "{elsewhere:#?}");
+    assert!(once("looked-up.example") > 0, "{elsewhere:#?}");
     assert!(
-        asked.urls.contains("http://127.0.0.1:9/away"),
-        "{:#?}",
-        asked.urls
+        asked.has(&served.url("")) && once("google") == 0,
+        "{elsewhere:#?}"
     );
 }
 
@@ -108,4 +125,19 @@ fn a_person_s_hands_and_eyes() {
     browser.offline(true);
     let reached = "return await fetch('/').then(() => true, () => false)";
     assert_eq!(browser.script_async(reached, &[]), false);
+}
+
+#[test]
+fn a_graphics_card_is_played_by_the_processor() {
+    let served = Served::start(&[], None);
+    let options = Options {
+        webgpu: true,
+        ..Options::default()
+    };
+    let browser = Browser::start("webgpu", &options);
+    browser.goto(&served.url(""));
+    let adapter = "const adapter = await navigator.gpu.requestAdapter();
+                   return adapter && (await adapter.requestDevice()).limits.maxBufferSize";
+    let most = browser.script_async(adapter, &[]);
+    assert!(most.as_u64().is_some_and(|most| most > 0), "{most}");
 }

@@ -7,16 +7,18 @@ use serde_json::{Value, json};
 /// The arguments that the other browser tests use.
 const DRIVER: &str = include_str!("../../webdriver.json");
 
-/// What Chromium would ask of its makers on its own, beyond what `webdriver.json` switches off. The page
-/// can't tell, and a log without it shows what the page did.
-const QUIET: [&str; 6] = [
+/// What Chromium would ask of its makers on its own, beyond what `webdriver.json` switches off: it
+/// takes time, and clutters the log.
+const QUIET: [&str; 7] = [
     "--disable-default-apps",
+    "--disable-extensions",
     "--disable-domain-reliability",
     "--disable-client-side-phishing-detection",
     "--disable-field-trial-config",
     "--no-pings",
     "--disable-features=OptimizationHints,MediaRouter,Translate,AutofillServerCommunication,\
-     InterestFeedContentSuggestions,CertificateTransparencyComponentUpdater",
+     InterestFeedContentSuggestions,NetworkTimeServiceQuerying,\
+     CertificateTransparencyComponentUpdater",
 ];
 
 /// How a browser should be.
@@ -44,6 +46,11 @@ impl Options {
             add("--use-webgpu-adapter=swiftshader".to_owned());
         }
         self.args.iter().cloned().for_each(add);
+        // The home page of a distribution is somebody's server.
+        all["goog:chromeOptions"]["prefs"] = json!({
+            "session": { "restore_on_startup": 4, "startup_urls": ["about:blank"] },
+            "signin": { "allowed": false, "allowed_on_next_startup": false },
+        });
         all["browserName"] = "chrome".into();
         all["goog:loggingPrefs"] = json!({ "browser": "ALL" });
         all["timeouts"] = json!({ "script": 120_000, "pageLoad": 120_000 });

@@ -1,28 +1,34 @@
 //! What a browser that has quit leaves behind: its log of the network, and its profile on disk.
 
+use std::fs;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
 
 use super::canary::{self, Found};
 use super::netlog::{self, Asked};
+use super::place;
 
 /// The folder of a browser that has quit.
-pub(crate) struct Traces(TempDir);
+pub(crate) struct Traces {
+    folder: TempDir,
+    /// Of the test.
+    name: String,
+}
 
 impl Traces {
-    pub(super) fn new(folder: TempDir) -> Self {
-        Self(folder)
+    pub(super) fn new(folder: TempDir, name: String) -> Self {
+        Self { folder, name }
     }
 
     /// Where the log of the network is.
     pub(crate) fn log(&self) -> PathBuf {
-        self.0.path().join("net.json")
+        self.folder.path().join("net.json")
     }
 
     /// Where the profile is: cache, storage, databases, history.
     pub(crate) fn profile(&self) -> PathBuf {
-        self.0.path().join("profile")
+        self.folder.path().join("profile")
     }
 
     /// All requests that were made, by the page, its workers and the browser itself.
@@ -38,25 +44,20 @@ impl Traces {
         found
     }
 
-    /// Nothing was asked of anybody but the server, by its origin `http://ip:port`.
+    /// The page, which was opened, asked nothing of anybody but the server, by its origin
+    /// `http://ip:port`. A log that says something else is kept.
     #[track_caller]
     pub(crate) fn assert_only(&self, origin: &str) {
         let asked = self.asked();
-        let ours = |url: &&String| {
-            url.strip_prefix(origin)
-                .is_none_or(|rest| !rest.starts_with('/'))
-        };
-        let others: Vec<_> = asked.urls.iter().filter(ours).collect();
-        assert!(others.is_empty(), "requests to others: {others:#?}");
-        let place = origin.trim_start_matches("http://");
-        let elsewhere: Vec<_> = asked.reached.iter().filter(|to| *to != place).collect();
         assert!(
-            elsewhere.is_empty(),
-            "connections to others: {elsewhere:#?}"
+            asked.has(&format!("{origin}/")),
+            "the log has no page at all"
         );
-        assert!(
-            asked.reached.contains(place),
-            "the log has no connection at all"
-        );
+        let elsewhere = asked.elsewhere(origin);
+        if !elsewhere.is_empty() {
+            let kept = place::output().join(format!("{}-net.json", self.name));
+            fs::copy(self.log(), &kept).unwrap();
+            panic!("others were asked: {elsewhere:#?}\nlog: {}", kept.display());
+        }
     }
 }
