@@ -12,6 +12,8 @@
 mod browser;
 #[path = "journey/canary.rs"]
 mod canary;
+#[path = "journey/downloads.rs"]
+mod downloads;
 #[path = "journey/driver.rs"]
 mod driver;
 #[path = "journey/emulate.rs"]
