@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use crate::shell::{self, NATIVE, cargo, minutes, path_with, say};
-use crate::{fetch, tidy, tools};
+use crate::{fetch, quickstart, tidy, tools, web};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -22,7 +22,7 @@ struct Part {
 }
 
 /// Cheap ones first: what fails soon tells soon.
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     Part {
         name: "model",
         run: model,
@@ -42,6 +42,10 @@ const PARTS: [Part; 6] = [
     Part {
         name: "browser",
         run: browser,
+    },
+    Part {
+        name: "journey",
+        run: journey,
     },
     Part {
         name: "cuda",
@@ -139,6 +143,33 @@ fn browser() -> Result<()> {
         .env("WASM_BINDGEN_TEST_TIMEOUT", "600")
         .env("WASM_BINDGEN_TEST_DRIVER_TIMEOUT", "120");
     shell::run(&mut command).context("the browser tests did not pass")
+}
+
+/// What a person does, from outside: the built page in headless Chromium, served by `post-native`.
+fn journey() -> Result<()> {
+    let driver = tools::chromedriver()?;
+    let folder = std::env::current_dir()?
+        .join(shell::target())
+        .join("journey");
+    let (page, student) = (folder.join("page"), folder.join("student.post.safetensors"));
+    web::build(&page)?;
+    let program = shell::build_tool()?;
+    quickstart::complete(&program, &student)?;
+    say("Testing the journeys through the page");
+    let mut command = cargo("test");
+    command
+        .args(NATIVE)
+        .args(["--features", "post-tests/journey", "--test", "journey"]);
+    // A tab that computes takes the machine for itself.
+    command.args(["--", "--test-threads", "1"]);
+    command
+        .env("CHROMEDRIVER", driver)
+        .env("POST_JOURNEY_NATIVE", std::path::absolute(program)?)
+        .env("POST_JOURNEY_PAGE", page)
+        .env("POST_JOURNEY_STUDENT", student)
+        .env("POST_JOURNEY_OUTPUT", &folder);
+    let look = format!("the screenshots are in {}", folder.display());
+    shell::run(&mut command).context(look)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::results::Key;
 const RECIPES: &str = "experiments/quickstart";
 pub(super) const TASK: &str = "rotten-tomatoes";
 /// The blocks of a student that was distilled for hours; embeddings and head are the teacher's.
-const BLOCKS: &str = "experiments/quickstart/student-blocks.post.safetensors";
+pub(super) const BLOCKS: &str = "experiments/quickstart/student-blocks.post.safetensors";
 /// What the private prompt may cost.
 const TARGET_EPSILON: &str = "8";
 
@@ -111,16 +111,10 @@ impl Places<'_> {
 
     /// One file of the student, as a provider would publish it.
     fn bundle(&self, student: &Path, bundle: &Path) -> Phase {
-        let mut args = ["bundle", "--license", "Apache-2.0", "--task", TASK]
-            .map(str::to_owned)
-            .to_vec();
-        args.extend(pair("--student", student));
-        args.extend(pair("--teacher", self.teacher));
-        args.extend(pair("--out", bundle));
         Phase {
             name: "bundle".to_owned(),
             what: "Making the student's bundle".to_owned(),
-            args,
+            args: self::bundle(student, self.teacher, bundle),
             done: bundle.to_owned(),
             measures: None,
         }
@@ -211,6 +205,17 @@ impl Places<'_> {
             measures: Some(key),
         }
     }
+}
+
+/// The arguments that make one file of a student.
+pub(super) fn bundle(student: &Path, teacher: &Path, out: &Path) -> Vec<String> {
+    let mut args = ["bundle", "--license", "Apache-2.0", "--task", TASK]
+        .map(str::to_owned)
+        .to_vec();
+    args.extend(pair("--student", student));
+    args.extend(pair("--teacher", teacher));
+    args.extend(pair("--out", out));
+    args
 }
 
 fn pair(flag: &str, path: &Path) -> Vec<String> {

@@ -88,7 +88,8 @@ fn format() -> Result<()> {
 fn lints() -> Result<()> {
     say("Checking the lints");
     const STRICT: [&str; 4] = ["--all-targets", "--", "-D", "warnings"];
-    shell::run(cargo("clippy").args(NATIVE).args(STRICT))?;
+    let journeys = ["--features", "post-tests/journey"];
+    shell::run(cargo("clippy").args(NATIVE).args(journeys).args(STRICT))?;
     tools::wasm_target()?;
     let tab = [
         "--release",

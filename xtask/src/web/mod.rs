@@ -23,6 +23,14 @@ pub(crate) struct Args {
     port: u16,
 }
 
+/// Builds the page into a folder.
+///
+/// # Errors
+/// When a tool is missing or something doesn't build.
+pub(crate) fn build(folder: &Path) -> Result<()> {
+    build::run(folder)
+}
+
 /// Builds, then serves until it is interrupted.
 ///
 /// # Errors

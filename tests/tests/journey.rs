@@ -1,0 +1,38 @@
+//! What a person does, from outside: the page in headless Chromium, served by `post-native`.
+//!
+//! Run by `cargo xtask test --only journey`, which builds the page, `post-native` and a bundle and says
+//! where they are (`place`). A test opens a `Served` and a `Browser`; both end when they are dropped.
+//! What the browser sent and stored is looked through after it has quit (`traces`).
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(clippy::unwrap_used, missing_docs)]
+// A harness: what today's journeys don't use, tomorrow's do.
+#![allow(dead_code)]
+
+#[path = "journey/browser.rs"]
+mod browser;
+#[path = "journey/canary.rs"]
+mod canary;
+#[path = "journey/downloads.rs"]
+mod downloads;
+#[path = "journey/driver.rs"]
+mod driver;
+#[path = "journey/emulate.rs"]
+mod emulate;
+#[path = "journey/harness.rs"]
+mod harness;
+#[path = "journey/loads.rs"]
+mod loads;
+#[path = "journey/netlog.rs"]
+mod netlog;
+#[path = "journey/options.rs"]
+mod options;
+#[path = "journey/place.rs"]
+mod place;
+#[path = "journey/server.rs"]
+mod server;
+#[path = "journey/tiny.rs"]
+mod tiny;
+#[path = "journey/traces.rs"]
+mod traces;
+#[path = "journey/wire.rs"]
+mod wire;

@@ -1,0 +1,58 @@
+//! What only the browser's debugger can do.
+
+use serde_json::{Value, json};
+
+use super::browser::Browser;
+
+impl Browser {
+    /// A command of the Chrome DevTools Protocol.
+    #[track_caller]
+    pub(crate) fn debugger(&self, command: &str, params: &Value) -> Value {
+        let asked = json!({ "cmd": command, "params": params });
+        let done = self.wire.post("goog/cdp/execute", &asked);
+        self.good(command, done)
+    }
+
+    /// What the person set in their system, such as `prefers-color-scheme` to `dark`. Replaces what was
+    /// set before.
+    #[track_caller]
+    pub(crate) fn prefers(&self, features: &[(&str, &str)]) {
+        let features: Vec<_> = features
+            .iter()
+            .map(|(name, value)| json!({ "name": name, "value": value }))
+            .collect();
+        self.debugger(
+            "Emulation.setEmulatedMedia",
+            &json!({ "features": features }),
+        );
+    }
+
+    /// The size of what is seen of the page, in CSS pixels. A window's frame can't be as narrow as a
+    /// telephone.
+    #[track_caller]
+    pub(crate) fn size(&self, width: u32, height: u32) {
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.debugger("Emulation.setDeviceMetricsOverride", &size);
+    }
+
+    /// Whether there is a network.
+    #[track_caller]
+    pub(crate) fn offline(&self, offline: bool) {
+        let params = json!({
+            "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1,
+        });
+        self.debugger("Network.enable", &json!({}));
+        self.debugger("Network.emulateNetworkConditions", &params);
+    }
+
+    /// Lets downloads arrive in [`Browser::downloads`].
+    #[track_caller]
+    pub(super) fn keep_downloads(&self) {
+        let path = self.downloads();
+        self.debugger(
+            "Browser.setDownloadBehavior",
+            &json!({ "behavior": "allow", "downloadPath": path.to_string_lossy() }),
+        );
+    }
+}

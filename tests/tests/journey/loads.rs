@@ -1,0 +1,60 @@
+//! The page comes up, by itself and from nowhere else.
+
+use post_core::bundle::Catalog;
+
+use super::browser::Browser;
+use super::options::Options;
+use super::server::Served;
+use super::tiny::{TASK, Tiny};
+use super::wire::agent;
+
+#[test]
+fn the_page_loads_its_engine_and_asks_nobody_else() {
+    let tiny = Tiny::new(40);
+    let (bundle, table) = (tiny.bundle(), tiny.table());
+    let served = Served::start(&[&bundle], Some((&table, TASK)));
+    let browser = Browser::start("loads", &Options::default());
+    browser.goto(&served.url(""));
+    browser.until_text("#status", |said| said.contains("runs in this tab"));
+    assert_eq!(browser.script("return self.crossOriginIsolated", &[]), true);
+    browser.screenshot("light");
+    browser.prefers(&[("prefers-color-scheme", "dark")]);
+    browser.size(390, 844);
+    browser.screenshot("dark-narrow");
+    let errors: Vec<_> = browser
+        .console()
+        .into_iter()
+        .filter(|line| line.level == "SEVERE")
+        .collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    let traces = browser.quit();
+    let asked = traces.asked();
+    for file in ["", "page_bg.wasm", "worker_bg.wasm"] {
+        assert!(asked.has(&served.url(file)), "{file} was not asked for");
+    }
+    traces.assert_only(&served.origin);
+}
+
+#[test]
+fn the_page_is_served_with_its_policy_and_the_list_of_bundles() {
+    let tiny = Tiny::new(40);
+    let (bundle, table) = (tiny.bundle(), tiny.table());
+    let served = Served::start(&[&bundle], Some((&table, TASK)));
+    let reply = agent().get(served.url("")).call().unwrap();
+    for (name, value) in [
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-embedder-policy", "require-corp"),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+    ] {
+        assert_eq!(reply.headers()[name], value, "{name}");
+    }
+    let policy = reply.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'"));
+
+    let mut list = agent().get(served.url("bundles.json")).call().unwrap();
+    let list: Catalog = list.body_mut().read_json().unwrap();
+    assert_eq!(list.bundles[0].name, "tiny");
+    assert_eq!(list.bundles[0].layers, 3);
+    assert_eq!(list.sample.unwrap().task.as_deref(), Some(TASK));
+}

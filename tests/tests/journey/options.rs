@@ -1,0 +1,59 @@
+//! How the browser is started.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+/// The arguments that the other browser tests use.
+const DRIVER: &str = include_str!("../../webdriver.json");
+
+/// What Chromium would ask of its makers on its own, beyond what `webdriver.json` switches off: it
+/// takes time, and clutters the log.
+const QUIET: [&str; 7] = [
+    "--disable-default-apps",
+    "--disable-extensions",
+    "--disable-domain-reliability",
+    "--disable-client-side-phishing-detection",
+    "--disable-field-trial-config",
+    "--no-pings",
+    "--disable-features=OptimizationHints,MediaRouter,Translate,AutofillServerCommunication,\
+     InterestFeedContentSuggestions,NetworkTimeServiceQuerying,\
+     CertificateTransparencyComponentUpdater",
+];
+
+/// How a browser should be.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Options {
+    /// WebGPU computed by the processor (SwiftShader): slow, and there on every machine.
+    pub(crate) webgpu: bool,
+    /// Further arguments.
+    pub(crate) args: Vec<String>,
+}
+
+impl Options {
+    /// The capabilities to ask for. The browser keeps everything in `profile` and writes down all that
+    /// it does on the network to `log`.
+    pub(crate) fn capabilities(&self, profile: &Path, log: &Path) -> Value {
+        let mut all: Value = serde_json::from_str(DRIVER).unwrap();
+        let args = all["goog:chromeOptions"]["args"].as_array_mut().unwrap();
+        let mut add = |arg: String| args.push(arg.into());
+        QUIET.iter().for_each(|arg| add((*arg).to_owned()));
+        add(format!("--user-data-dir={}", profile.display()));
+        add(format!("--log-net-log={}", log.display()));
+        add("--net-log-capture-mode=Everything".to_owned());
+        if self.webgpu {
+            add("--enable-unsafe-webgpu".to_owned());
+            add("--use-webgpu-adapter=swiftshader".to_owned());
+        }
+        self.args.iter().cloned().for_each(add);
+        // The home page of a distribution is somebody's server.
+        all["goog:chromeOptions"]["prefs"] = json!({
+            "session": { "restore_on_startup": 4, "startup_urls": ["about:blank"] },
+            "signin": { "allowed": false, "allowed_on_next_startup": false },
+        });
+        all["browserName"] = "chrome".into();
+        all["goog:loggingPrefs"] = json!({ "browser": "ALL" });
+        all["timeouts"] = json!({ "script": 120_000, "pageLoad": 120_000 });
+        all
+    }
+}
