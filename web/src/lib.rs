@@ -2,5 +2,4 @@
 //!
 //! Nothing but the messages of [`protocol`] passes between them.
 
-pub mod cost;
 pub mod protocol;
