@@ -17,6 +17,7 @@
 //! Vectors are f32. Matrices are f32, f16, or int8 with one f32 scale a row in `<name>.scale`
 //! (`value = scale · int8`, `scale = max |row| / 127`).
 
+mod catalog;
 mod error;
 mod hash;
 mod weights;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use crate::checkpoint::{About, Checkpoint, Safetensors, SharedBytes, tokenizer};
 use crate::model::Config;
 
+pub use catalog::{Catalog, Listed, Sample};
 pub use error::BundleError;
 pub use write::{Contents, Dtype, write, write_without_embeddings};
 

@@ -25,7 +25,7 @@ pub(crate) fn task(name: &str) -> Result<Task> {
     Ok(task::ready(name)?)
 }
 
-/// The rows of a CSV, TSV or JSONL file as the task reads them, without duplicates.
+/// The rows of a CSV, TSV or JSONL file as the task reads them, without copies of a row.
 ///
 /// # Errors
 /// When the file can't be read, is no table, lacks a column, or has not one usable row.
@@ -44,10 +44,12 @@ pub(crate) fn dataset(
         .with_context(at)
         .hint("`tasks/README.md` says how a task names its columns")?;
     say_bad(path, &dataset, term);
-    let duplicates = dataset.remove_duplicates().len();
+    let copies = dataset.remove_copies().len();
+    let alike = dataset.duplicates().len();
     let (rows, ignored) = (dataset.rows.len(), dataset.ignored.len());
     term.note(format!(
-        "{}: {rows} rows used, {} bad, {ignored} ignored by the task, {duplicates} duplicates removed",
+        "{}: {rows} rows used, {} bad, {ignored} ignored by the task, {copies} copies removed, {alike} alike but for case, \
+         space or label kept",
         path.display(),
         dataset.bad.len(),
     ));

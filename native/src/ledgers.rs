@@ -4,8 +4,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use post_core::dp::{DataId, Entropy, Ledger, Plan, Reserved};
+use post_core::dp::{Entropy, Ledger, Plan, Reserved};
 use post_core::task::Row;
+use post_core::tune::identify;
 
 use crate::failure::Hint;
 use crate::files;
@@ -42,12 +43,6 @@ pub(crate) fn capped(ledger: &Ledger) -> bool {
 /// When it can't be read or is damaged.
 pub(crate) fn read(path: &Path) -> Result<Ledger> {
     Ledger::from_json(&files::read(path)?).with_context(|| format!("ledger {}", path.display()))
-}
-
-/// What identifies the data set: its texts, whatever their order and labels.
-pub(crate) fn identify(ledger: &Ledger, rows: &[Row]) -> DataId {
-    // A separator that no text holds keeps the fields apart.
-    ledger.identify(rows.iter().map(|row| row.texts.join("\0")))
 }
 
 /// What a run asks of the ledger.

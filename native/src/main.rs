@@ -18,6 +18,7 @@ mod models;
 mod progress;
 mod prompts;
 mod run;
+mod serve;
 mod source;
 mod states;
 mod term;

@@ -11,7 +11,8 @@ use post_core::dp::receipt::sha256;
 use post_core::model::Lm;
 use post_core::prompt::SoftPrompt;
 use post_core::prompt::peft::BaseModel;
-use post_core::task::{Encoder, Head, Task};
+use post_core::task::{Encoder, Task};
+use post_core::tune;
 use tokenizers::Tokenizer;
 
 use crate::failure::Hint;
@@ -98,17 +99,7 @@ impl Loaded {
         task: &'a Task,
         virtual_tokens: usize,
     ) -> Result<Encoder<'a>> {
-        let config = self.lm.config();
-        let room = config
-            .max_position_embeddings
-            .saturating_sub(virtual_tokens);
-        let room = self.lm.room(virtual_tokens).map_or(room, |r| r.min(room));
-        let head = if config.causal {
-            Head::Causal
-        } else {
-            Head::Masked
-        };
-        Encoder::new(task, &self.tokenizer, room, head)
+        tune::encoder(&self.lm, &self.tokenizer, task, virtual_tokens)
             .with_context(|| format!("task {} does not fit {}", task.name(), self.name))
             .hint("change the task's template or words; `tasks/README.md` says what they may be")
     }
@@ -118,8 +109,7 @@ impl Loaded {
     /// # Errors
     /// When the sentence has no tokens.
     pub(crate) fn text_init(&self, encoder: &Encoder<'_>, length: usize) -> Result<SoftPrompt> {
-        let row = |id| self.lm.embedding().rows(&[id]);
-        Ok(SoftPrompt::from_text(&encoder.init_ids()?, length, row)?)
+        Ok(tune::text_init(&self.lm, encoder, length)?)
     }
 
     fn public_name(&self) -> String {
@@ -135,13 +125,7 @@ impl Loaded {
     /// What PEFT wants to know of the model. Of a path only its last part is named: the prompt is
     /// handed on, and where its maker keeps files is nobody's business.
     pub(crate) fn base(&self) -> BaseModel {
-        let config = self.lm.config();
-        BaseModel {
-            name: self.public_name(),
-            num_layers: config.num_hidden_layers,
-            num_attention_heads: config.num_attention_heads,
-            causal: config.causal,
-        }
+        BaseModel::of(self.public_name(), self.lm.config())
     }
 }
 

@@ -9,7 +9,7 @@ use crate::failure::Hint;
 use crate::files;
 
 /// The receipt's name beside PEFT's files.
-pub(crate) const RECEIPT: &str = "privacy.json";
+pub(crate) use post_core::tune::RECEIPT;
 
 /// The files of a prompt's folder or zip, by name.
 ///

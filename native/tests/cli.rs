@@ -10,6 +10,8 @@ mod bad_input;
 mod help;
 #[path = "cli/journey.rs"]
 mod journey;
+#[path = "cli/serve.rs"]
+mod serve;
 
 use std::process::{Command, Output};
 

@@ -3,3 +3,4 @@
 //! Nothing but the messages of [`protocol`] passes between them.
 
 pub mod protocol;
+pub mod worker;

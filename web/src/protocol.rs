@@ -106,8 +106,9 @@ pub enum Answer {
         sample: Option<u64>,
         /// A run that was interrupted.
         kept: Option<Kept>,
-        /// Why nothing can be stored here, if so. Then no private run can start either, since its cost
-        /// could not be remembered.
+        /// A prompt that was finished here and can still be exported.
+        finished: Option<Finished>,
+        /// Why nothing is kept beyond this tab, if so.
         unstorable: Option<String>,
     },
     /// What there is to compute with, best first.

@@ -23,6 +23,22 @@ pub(crate) fn cargo(subcommand: &str) -> Command {
     command
 }
 
+/// Where cargo puts what it builds, as cargo has it: `target` unless the environment names a folder.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from)
+}
+
+/// Builds `post-native` and returns its path.
+///
+/// # Errors
+/// When it doesn't build.
+pub(crate) fn build_tool() -> Result<PathBuf> {
+    say("Building post-native");
+    run(cargo("build").args(NATIVE).args(["--bin", "post-native"]))?;
+    let name = format!("post-native{}", std::env::consts::EXE_SUFFIX);
+    Ok(target().join("release").join(name))
+}
+
 /// Shows and runs a command.
 ///
 /// # Errors

@@ -62,7 +62,7 @@ pub(crate) fn wasm_target() -> Result<()> {
 /// # Errors
 /// When one of them cannot be installed.
 pub(crate) fn wasm_tools() -> Result<PathBuf> {
-    let root = std::env::current_dir()?.join("target/tools");
+    let root = std::env::current_dir()?.join(shell::target()).join("tools");
     for tool in [&WASM_BINDGEN, &WASM_PACK] {
         install(tool, &root)?;
     }

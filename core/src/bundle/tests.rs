@@ -288,3 +288,20 @@ fn plain_weights_and_misfitting_tokenizers_are_refused() {
     let bundle = open(write(&contents, Dtype::F32).unwrap()).unwrap();
     assert!(error(bundle.into_checkpoint()).contains("token `t23` has id 23"));
 }
+
+#[test]
+fn a_listed_bundle_says_what_the_file_says_and_survives_json() {
+    let config = llama();
+    let bytes = written(&config, &tensors(&config, 12), Dtype::F16);
+    let bundle = open(bytes.clone()).unwrap();
+    let listed = Listed::of(&bundle, "a.post.safetensors", bytes.len() as u64);
+    assert_eq!(listed.hash, bundle.hash());
+    assert_eq!(listed.layers, config.num_hidden_layers);
+    let catalog = Catalog {
+        bundles: vec![listed],
+        sample: None,
+    };
+    let text = serde_json::to_string(&catalog).unwrap();
+    assert!(!text.contains("sample"));
+    assert_eq!(serde_json::from_str::<Catalog>(&text).unwrap(), catalog);
+}

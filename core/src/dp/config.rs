@@ -73,6 +73,14 @@ pub fn round_public(rows: u64) -> u64 {
     rows.saturating_add(unit / 2) / unit * unit
 }
 
+/// A tenth of 1/N, rounded down to one digit: a δ that a person can say.
+pub fn suggest_delta(public_size: u64) -> f64 {
+    let exact = 0.1 / public_size.max(1) as f64;
+    let scale = libm::pow(10.0, -libm::floor(libm::log10(exact)));
+    // The small surplus keeps 1e-5 from becoming 9e-6; dividing gives the nearest float to the digit.
+    libm::floor(exact * scale + 1e-9) / scale
+}
+
 /// Every field in its range; NaN is in none.
 pub(super) fn check(config: &PlanConfig) -> Result<(), PlanError> {
     let range = |field, value, ok, must| {

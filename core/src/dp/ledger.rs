@@ -9,7 +9,7 @@ use sha2::Sha256;
 use super::{
     Entropy, Plan,
     account::{AccountError, Event},
-    slack,
+    receipt, slack,
 };
 
 /// Fingerprints kept per run: two data sets that share a hundredth of all their rows share none of
@@ -79,6 +79,19 @@ impl DataId {
     pub fn short(&self) -> &str {
         self.0.first().map_or("", |first| &first[..8])
     }
+}
+
+/// What a run would promise and cost. Its ε are at the ledger's δ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quote {
+    /// The guarantee in words, as the receipt will have it.
+    pub statement: String,
+    /// Runs on this data before.
+    pub earlier_runs: usize,
+    /// ε of these.
+    pub spent: f64,
+    /// ε of these and the run.
+    pub total: f64,
 }
 
 /// A run that is in the ledger already, so that it counts even if it crashes.
@@ -160,7 +173,27 @@ impl Ledger {
     /// # Errors
     /// When the accountant refuses an entry.
     pub fn spent(&self, data: &DataId) -> Result<f64, LedgerError> {
-        Ok(slack::epsilon(&events(&self.runs, data), self.cap_delta)?)
+        let earlier = events(&self.runs, data);
+        if earlier.is_empty() {
+            return Ok(0.0);
+        }
+        Ok(slack::epsilon(&earlier, self.cap_delta)?)
+    }
+
+    /// What a run would promise and cost, without entering it.
+    ///
+    /// # Errors
+    /// When the accountant refuses an entry.
+    pub fn quote(&self, data: &DataId, plan: &Plan) -> Result<Quote, LedgerError> {
+        let earlier = events(&self.runs, data);
+        let all = [earlier.as_slice(), &[plan.event()]].concat();
+        let at_plan = slack::epsilon(&all, plan.delta())?;
+        Ok(Quote {
+            statement: receipt::statement(plan, true, earlier.len(), at_plan),
+            earlier_runs: earlier.len(),
+            spent: self.spent(data)?,
+            total: slack::epsilon(&all, self.cap_delta)?,
+        })
     }
 
     /// Enters a run, before it starts.

@@ -14,12 +14,12 @@ mod slack;
 
 pub use crate::account;
 pub use clip::{ClipError, ClippedSum, Clipper, MAX_DIMENSION};
-pub use config::{Adjacency, Budget, Length, PlanConfig, PrivacyUnit, round_public};
+pub use config::{Adjacency, Budget, Length, PlanConfig, PrivacyUnit, round_public, suggest_delta};
 pub use entropy::{Entropy, EntropyError};
-pub use ledger::{DataId, Ledger, LedgerError, Reserved};
+pub use ledger::{DataId, Ledger, LedgerError, Quote, Reserved};
 pub use mechanism::{Completed, Mechanism, NoisedSum, StepError};
 pub use plan::{Plan, PlanError};
-pub use receipt::{Receipt, ReceiptError};
+pub use receipt::{Odds, Receipt, ReceiptError};
 pub use sample::{MicroBatch, PoissonBatch};
 pub use selftest::{KnownAnswer, SelfTestError, TOLERANCE, Untested};
 #[cfg(test)]

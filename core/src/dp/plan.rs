@@ -149,6 +149,22 @@ impl Plan {
         self.epsilon
     }
 
+    /// ε of the first `steps` steps at [`delta`](Self::delta): what is spent while the run goes on.
+    ///
+    /// # Errors
+    /// Only where [`new`](Self::new) would have failed too.
+    pub fn epsilon_after(&self, steps: u64) -> Result<f64, PlanError> {
+        let steps = steps.min(self.steps());
+        if steps == 0 {
+            return Ok(0.0);
+        }
+        let begun = Event {
+            steps,
+            ..self.event
+        };
+        Ok(slack::epsilon(&[begun], self.delta())?)
+    }
+
     /// δ.
     pub fn delta(&self) -> f64 {
         self.config.target_delta

@@ -138,7 +138,27 @@ pub fn sha256(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
 
-fn statement(plan: &Plan, private: bool, earlier: usize, total: f64) -> String {
+/// What (ε, δ) means to somebody who guesses whether a given unit was used.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Odds {
+    /// e^ε: at most so many times better odds.
+    pub factor: f64,
+    /// A guess at even odds is right with at most this probability.
+    pub right: f64,
+}
+
+impl Odds {
+    /// The meaning of (ε, δ), in figures that are not rounded.
+    #[must_use]
+    pub fn of(epsilon: f64, delta: f64) -> Self {
+        let factor = libm::exp(epsilon);
+        let right = ((factor + delta) / (1.0 + factor)).min(1.0);
+        Self { factor, right }
+    }
+}
+
+/// The guarantee in words.
+pub(super) fn statement(plan: &Plan, private: bool, earlier: usize, total: f64) -> String {
     if !private {
         return "NOT PRIVATE: the noise came from a seeded generator and can be taken off again."
             .into();
@@ -148,8 +168,7 @@ fn statement(plan: &Plan, private: bool, earlier: usize, total: f64) -> String {
         PrivacyUnit::Row => "row",
         PrivacyUnit::Person => "person (nobody has more than one row, says the owner)",
     };
-    let odds = libm::exp(epsilon);
-    let right = 100.0 * (odds + delta) / (1.0 + odds);
+    let Odds { factor, right } = Odds::of(epsilon, delta);
     let composed = match earlier {
         0 => String::new(),
         runs => format!(
@@ -163,8 +182,8 @@ fn statement(plan: &Plan, private: bool, earlier: usize, total: f64) -> String {
          used, except with probability {delta:e}; a guess at even odds is right at most {} % of \
          the time.{composed}",
         up(epsilon),
-        up(odds),
-        up(right).min(100.0),
+        up(factor),
+        up(100.0 * right).min(100.0),
     )
 }
 

@@ -263,6 +263,14 @@ impl Lm {
         }
     }
 
+    /// How many tokens a text may have behind a prompt of `n` virtual tokens: what the model was
+    /// trained for, or what its table of places still holds where that is less.
+    #[must_use]
+    pub fn text_room(&self, n: usize) -> usize {
+        let trained = self.config.max_position_embeddings.saturating_sub(n);
+        self.room(n).map_or(trained, |room| room.min(trained))
+    }
+
     /// Number of trainable values in the blocks.
     #[must_use]
     pub fn block_parameters(&self) -> usize {

@@ -11,6 +11,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 
 use super::{Files, PromptError, SoftPrompt};
+use crate::model::Config;
 
 /// The configuration's file name.
 pub const CONFIG: &str = "adapter_config.json";
@@ -128,6 +129,19 @@ pub struct BaseModel {
     /// Whether it is a causal LM; a masked one is PEFT's `FEATURE_EXTRACTION`, which wraps the model
     /// without touching its head.
     pub causal: bool,
+}
+
+impl BaseModel {
+    /// A model of this configuration.
+    #[must_use]
+    pub fn of(name: String, config: &Config) -> Self {
+        Self {
+            name,
+            num_layers: config.num_hidden_layers,
+            num_attention_heads: config.num_attention_heads,
+            causal: config.causal,
+        }
+    }
 }
 
 /// A prompt as read from disk.

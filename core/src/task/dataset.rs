@@ -131,12 +131,28 @@ impl Dataset {
         duplicates
     }
 
-    /// Removes later duplicates and says which.
-    pub fn remove_duplicates(&mut self) -> Vec<Duplicate> {
-        let duplicates = self.duplicates();
-        let lines: std::collections::HashSet<_> = duplicates.iter().map(|d| d.line).collect();
-        self.rows.retain(|row| !lines.contains(&row.line));
-        duplicates
+    /// Removes rows that repeat an earlier row's texts and label to the last byte, and says which.
+    ///
+    /// Rows that are merely alike stay. A guarantee for adding or removing one row needs that a row
+    /// more or less in the file is at most a row more or less in what is left: were the second of two
+    /// *unlike* rows dropped because of the first, removing the first would put the second in its place.
+    pub fn remove_copies(&mut self) -> Vec<Duplicate> {
+        let mut first = HashMap::new();
+        let mut copies = Vec::new();
+        self.rows.retain(|row| {
+            let earlier = *first
+                .entry((row.texts.clone(), row.label))
+                .or_insert(row.line);
+            if earlier != row.line {
+                copies.push(Duplicate {
+                    line: row.line,
+                    first: earlier,
+                    same_label: true,
+                });
+            }
+            earlier == row.line
+        });
+        copies
     }
 }
 
@@ -309,24 +325,49 @@ mod tests {
     }
 
     #[test]
-    fn duplicates_are_named_and_removed() {
+    fn duplicates_are_named() {
         let table = table("stars,review\n0,a\n0,b\npositive,A \n0,b\n");
-        let mut dataset = task().dataset(&table, Labels::Required).unwrap();
-        let expected = [
-            Duplicate {
-                line: 4,
-                first: 2,
-                same_label: false,
-            },
-            Duplicate {
-                line: 5,
-                first: 3,
-                same_label: true,
-            },
-        ];
-        assert_eq!(dataset.remove_duplicates(), expected);
-        assert_eq!(dataset.rows.len(), 2);
-        assert!(dataset.duplicates().is_empty());
+        let dataset = task().dataset(&table, Labels::Required).unwrap();
+        let duplicate = |line, first, same_label| Duplicate {
+            line,
+            first,
+            same_label,
+        };
+        assert_eq!(
+            dataset.duplicates(),
+            [duplicate(4, 2, false), duplicate(5, 3, true)]
+        );
+    }
+
+    /// What is left of neighbouring files must be neighbours too.
+    #[test]
+    fn a_row_less_in_the_file_is_at_most_a_row_less_in_what_is_left() {
+        let text = "stars,review\n0,a\n0,b\npositive,a\n0,A \n0,b\n";
+        let left = |skipped: Option<usize>| {
+            let lines = text.lines().enumerate();
+            let kept: String = lines
+                .filter(|&(number, _)| Some(number) != skipped)
+                .flat_map(|(_, line)| [line, "\n"])
+                .collect();
+            let mut dataset = task().dataset(&table(&kept), Labels::Required).unwrap();
+            let copies = dataset.remove_copies().len();
+            let mut rows: Vec<_> = dataset
+                .rows
+                .into_iter()
+                .map(|row| (row.texts, row.label))
+                .collect();
+            rows.sort();
+            (rows, copies)
+        };
+        let (all, copies) = left(None);
+        assert_eq!((all.len(), copies), (4, 1));
+        for skipped in 1..6 {
+            let (rows, _) = left(Some(skipped));
+            let lost = all.iter().filter(|row| !rows.contains(row)).count();
+            assert!(rows.iter().all(|row| all.contains(row)));
+            assert_eq!(all.len() - rows.len(), lost);
+            assert!(lost <= 1, "without line {skipped}");
+        }
     }
 
     #[test]

@@ -20,4 +20,4 @@ pub use file::{Class, Task, TaskError};
 pub use ready::{READY, ready};
 pub use table::{BadReason, BadRow, Table, TableError};
 pub use template::{Rendered, Template, TemplateError};
-pub use words::{LabelWords, WordsError, argmax};
+pub use words::{LabelWords, WordsError, argmax, probabilities};

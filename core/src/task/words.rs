@@ -152,6 +152,17 @@ pub fn argmax(logits: &[f32]) -> usize {
     logits.iter().enumerate().fold(0, better)
 }
 
+/// Probabilities of the classes: softmax of their logits.
+pub fn probabilities(logits: &[f32]) -> Vec<f64> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f64> = logits
+        .iter()
+        .map(|logit| libm::exp(f64::from(logit - largest)))
+        .collect();
+    let sum: f64 = powers.iter().sum();
+    powers.into_iter().map(|power| power / sum).collect()
+}
+
 /// The tokenizer without truncation and padding of its own, which a `tokenizer.json` may carry.
 pub(super) fn whole_texts(tokenizer: &Tokenizer) -> Cow<'_, Tokenizer> {
     if tokenizer.get_truncation().is_none() && tokenizer.get_padding().is_none() {

@@ -71,6 +71,9 @@ pub enum TuneError {
     /// A prompt that does not fit.
     #[error(transparent)]
     Prompt(#[from] PromptError),
+    /// A text that the tokenizer refuses.
+    #[error(transparent)]
+    Encode(#[from] crate::task::EncodeError),
     /// The device.
     #[error(transparent)]
     Device(#[from] DeviceError),

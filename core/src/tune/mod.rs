@@ -12,10 +12,13 @@ mod classify;
 mod config;
 mod descent;
 mod error;
+mod fit;
 mod kernel;
 mod known_answer;
 mod metrics;
 mod plain;
+mod probe;
+mod release;
 mod tuner;
 
 #[cfg(test)]
@@ -27,7 +30,20 @@ pub use class_head::ClassHead;
 pub use classify::Classifier;
 pub use config::{Optimizer, PlainTraining, Privacy, TuneConfig};
 pub use error::TuneError;
+pub use fit::{encoder, text_init};
 pub(crate) use kernel::Kernel;
 pub use known_answer::known_answer;
 pub use metrics::PrivateMetrics;
-pub use tuner::{Released, Setup, StepReport, Tuned, Tuner};
+pub use probe::Probe;
+pub use release::{Handover, NOT_PRIVATE, RECEIPT, ReleaseError};
+pub use tuner::{Released, Setup, StepReport, Tuned, Tuner, Within};
+
+use crate::dp::{DataId, Ledger};
+use crate::task::Row;
+
+/// What identifies a data set in a ledger: its texts, whatever their order and labels.
+#[must_use]
+pub fn identify(ledger: &Ledger, rows: &[Row]) -> DataId {
+    // A separator that no text holds keeps the fields apart.
+    ledger.identify(rows.iter().map(|row| row.texts.join("\0")))
+}

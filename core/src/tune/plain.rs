@@ -2,10 +2,10 @@
 
 use burn::tensor::Tensor;
 
-use super::TuneError;
 use super::config::PlainTraining;
 use super::kernel::Kernel;
 use super::metrics::{LossSum, PrivateMetrics};
+use super::{TuneError, Within};
 use crate::optim::{Order, read};
 use crate::parallel;
 
@@ -43,22 +43,29 @@ pub(super) async fn mean(
     order: &mut Order,
     step: u64,
     micro: usize,
+    between: &mut impl AsyncFnMut(Within),
 ) -> Result<(PlainMean, PrivateMetrics), TuneError> {
     let mut batch = order.batch(step);
     batch.sort_unstable();
     let mut losses = LossSum::default();
     let mut sum: Option<Tensor<3>> = None;
-    let chunks: Vec<&[usize]> = batch.chunks(micro).collect();
-    let parts = parallel::map(kernel.lm().device(), &chunks, |indices| {
-        let gradients = kernel.gradients(prompt, indices, &vec![1.0; indices.len()]);
-        (gradients.losses, gradients.per_example.sum_dim(0))
-    });
-    for (indices, (values, part)) in chunks.into_iter().zip(parts) {
-        losses.add(values, indices.len());
-        sum = Some(match sum {
-            Some(sum) => sum + part,
-            None => part,
+    let device = kernel.lm().device();
+    let (drawn, mut done) = (batch.len(), 0);
+    let micros: Vec<&[usize]> = batch.chunks(micro).collect();
+    for together in micros.chunks(parallel::width(device)) {
+        let parts = parallel::map(device, together, |indices| {
+            let gradients = kernel.gradients(prompt, indices, &vec![1.0; indices.len()]);
+            (gradients.losses, gradients.per_example.sum_dim(0))
         });
+        for (indices, (values, part)) in together.iter().zip(parts) {
+            losses.add(values, indices.len());
+            done += indices.len();
+            sum = Some(match sum {
+                Some(sum) => sum + part,
+                None => part,
+            });
+        }
+        between(Within { done, drawn }).await;
     }
     let sum = sum.ok_or(TuneError::NoExamples)?;
     let mean = read(sum / batch.len() as f64).await?;

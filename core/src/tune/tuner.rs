@@ -63,6 +63,15 @@ pub struct StepReport {
     pub private: PrivateMetrics,
 }
 
+/// How far a step is. For the data owner's eyes only: how many were drawn is private.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Within {
+    /// Examples differentiated.
+    pub done: usize,
+    /// Examples drawn.
+    pub drawn: usize,
+}
+
 /// The result of a finished run.
 #[derive(Debug)]
 pub struct Tuned {
@@ -142,17 +151,32 @@ impl Tuner {
     /// # Errors
     /// After one the run can't go on: start again from the last checkpoint.
     pub async fn step(&mut self) -> Result<Option<StepReport>, TuneError> {
+        self.step_with(async |_| {}).await
+    }
+
+    /// [`step`](Self::step), calling `between` after every few examples: a tab looks there whether
+    /// its owner wants to pause, and it may wait as long as it likes. A step that is given up there
+    /// (by dropping its future) has released nothing; the run then starts again from its checkpoint.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub async fn step_with(
+        &mut self,
+        mut between: impl AsyncFnMut(Within),
+    ) -> Result<Option<StepReport>, TuneError> {
         if self.descent.steps() >= self.descent.total() {
             return Ok(None);
         }
         let prompt = upload(&self.kernel, self.descent.prompt(), self.shape);
         let micro = self.config.micro_batch;
         let (direction, private) = match &mut self.source {
-            Source::Private(mechanism) => noised(&self.kernel, &prompt, mechanism, micro).await?,
+            Source::Private(mechanism) => {
+                noised(&self.kernel, &prompt, mechanism, micro, &mut between).await?
+            }
             Source::Plain(order) => {
                 let step = self.descent.steps();
                 let (mean, private) =
-                    plain::mean(&self.kernel, &prompt, order, step, micro).await?;
+                    plain::mean(&self.kernel, &prompt, order, step, micro, &mut between).await?;
                 (Direction::Plain(mean), private)
             }
         };
@@ -233,11 +257,13 @@ async fn noised(
     prompt: &Tensor<2>,
     mechanism: &mut Mechanism,
     micro: usize,
+    between: &mut impl AsyncFnMut(Within),
 ) -> Result<(Direction, PrivateMetrics), TuneError> {
     let (done, planned) = (mechanism.steps_done(), mechanism.plan().steps());
     let batch = mechanism.sample(kernel.len())?;
     let batch = batch.ok_or(TuneError::Unfinished { done, planned })?;
-    let mut left = batch.len();
+    let drawn = batch.len();
+    let mut left = drawn;
     let mut losses = LossSum::default();
     let mut clipper = mechanism.clip(batch);
     let device = kernel.lm().device();
@@ -256,6 +282,8 @@ async fn noised(
             left -= micro.min(left);
             clipper.add(rows, gradients.per_example).await?;
         }
+        let done = drawn - left;
+        between(Within { done, drawn }).await;
     }
     let sum = clipper.finish().await?;
     let direction = Direction::Noised(mechanism.privatize(sum)?);

@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Subcommand;
 use post_core::dp::{DataId, Ledger};
 use post_core::task::Labels;
+use post_core::tune::identify;
 use serde_json::{Value, json};
 
 use crate::term::{self, Terminal};
@@ -60,7 +61,7 @@ pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
     let sets = match (&args.data, &args.task) {
         (Some(path), Some(task)) => {
             let dataset = data::dataset(path, &data::task(task)?, Labels::Unused, term)?;
-            vec![ledgers::identify(&ledger, &dataset.rows)]
+            vec![identify(&ledger, &dataset.rows)]
         }
         _ => ledger.data_sets().into_iter().cloned().collect(),
     };

@@ -11,6 +11,7 @@ mod ledger;
 mod receipt;
 mod report;
 mod sample;
+mod serve;
 mod transfer;
 mod tune;
 mod values;
@@ -50,6 +51,7 @@ pub(crate) enum Command {
     Account(account::Args),
     Receipt(receipt::Args),
     Report(report::Args),
+    Serve(serve::Args),
     Ledger(ledger::Args),
     Audit(audit::Args),
     Inspect(inspect::Args),
@@ -85,6 +87,7 @@ pub(crate) fn dispatch(
         Command::Account(args) => account::run(&args),
         Command::Receipt(args) => receipt::run(&args, term),
         Command::Report(args) => report::run(&args, term),
+        Command::Serve(args) => serve::run(&args, term),
         Command::Ledger(args) => ledger::run(&args, term),
         Command::Audit(args) => audit::run(args, typed, term),
         Command::Inspect(args) => inspect::run(&args),

@@ -6,15 +6,13 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::{ArgMatches, ValueEnum};
-use post_core::dp::receipt::{Hashes, sha256};
 use post_core::dp::{
-    Adjacency, Budget, Entropy, Length, Plan, PlanConfig, PrivacyUnit, Receipt, round_public,
+    Adjacency, Budget, Entropy, Length, Plan, PlanConfig, PrivacyUnit, round_public, suggest_delta,
 };
-use post_core::prompt::peft;
 use post_core::task::{Encoder, Example, Labels, Row, Task};
 use post_core::tune::{
-    ClassHead, PlainTraining, Privacy, PrivateMetrics, Released, Setup, StepReport, TuneConfig,
-    Tuned, Tuner,
+    ClassHead, NOT_PRIVATE, PlainTraining, Privacy, PrivateMetrics, RECEIPT, Setup, StepReport,
+    TuneConfig, Tuned, Tuner,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -244,18 +242,10 @@ pub(super) fn plan(args: &Args, budget: Budget, rows: usize) -> Result<Plan> {
         max_grad_norm: args.max_grad_norm,
         target_delta: args
             .target_delta
-            .unwrap_or_else(|| default_delta(public_size)),
+            .unwrap_or_else(|| suggest_delta(public_size)),
         unit,
         adjacency: Adjacency::AddRemove,
     })?)
-}
-
-/// A tenth of 1/N, rounded down to one digit: a number that a person can say.
-fn default_delta(public_size: u64) -> f64 {
-    let exact = 0.1 / public_size.max(1) as f64;
-    let unit = 10_f64.powi(exact.log10().floor() as i32);
-    // The small surplus keeps 1e-5 from becoming 9e-6.
-    (exact / unit + 1e-9).floor() * unit
 }
 
 fn batch(args: &Args, examples: u64) -> f64 {
@@ -278,7 +268,7 @@ pub(super) fn plain(args: &Args, rows: usize) -> PlainTraining {
 
 fn privacy(args: &Args, rows: &[Row], resumed: bool, term: &Terminal) -> Result<Privacy> {
     let Some(budget) = budget(args)? else {
-        term.warn(NOT_PRIVATE);
+        term.warn(format!("--no-dp: {NOT_PRIVATE}"));
         return Ok(Privacy::None(plain(args, rows.len())));
     };
     let plan = plan(args, budget, rows.len())?;
@@ -354,9 +344,6 @@ pub(super) fn setup(
     })
 }
 
-const NOT_PRIVATE: &str = "--no-dp: this run is NOT PRIVATE. Whoever gets the prompt may be able to \
-     tell which examples it was tuned on, or read them out of it";
-
 /// Writes PEFT's folder and the receipt, and says what a summary should.
 fn release(
     tuned: Tuned,
@@ -366,44 +353,21 @@ fn release(
     task: &Task,
     term: &Terminal,
 ) -> Result<Value> {
-    let (notes, is_private) = match &tuned.released {
-        Released::Private(_) => ("The guarantee stands in `privacy.json`.", true),
-        Released::NotPrivate => (
-            "**NOT PRIVATE**: tuned without differential privacy.",
-            false,
-        ),
-    };
-    let mut files = peft::write(
-        &tuned.prompt,
-        &student.base(),
-        Some(task.init_text()),
-        notes,
-    )?;
-    let mut summary = json!({ "prompt": folder, "private": is_private });
-    match tuned.released {
-        Released::NotPrivate => term.warn(NOT_PRIVATE),
-        Released::Private(completed) => {
-            let hash = |name: &str, hash: String| (name.to_owned(), hash);
-            let hashes = Hashes::from([
-                hash("student", models::hash(source)?),
-                hash("task", task.hash()),
-                hash("prompt", sha256(&files[peft::WEIGHTS])),
-            ]);
-            let receipt = Receipt::new(completed, hashes)?;
+    let done = tuned.hand_over(&student.base(), task, models::hash(source)?)?;
+    let private = done.receipt.as_ref().is_some_and(|receipt| receipt.private);
+    let mut summary = json!({ "prompt": folder, "private": private });
+    match &done.receipt {
+        None => term.warn(format!("--no-dp: {NOT_PRIVATE}")),
+        Some(receipt) => {
             summary["epsilon"] = json!(receipt.epsilon);
             summary["delta"] = json!(receipt.delta);
             summary["total_epsilon"] = json!(receipt.total_epsilon);
-            summary["private"] = json!(receipt.private);
             term.note(&receipt.statement);
-            files.insert(
-                prompts::RECEIPT.to_owned(),
-                serde_json::to_vec_pretty(&receipt)?,
-            );
         }
     }
     // A receipt of an earlier run must not vouch for this prompt.
-    let _ = std::fs::remove_file(folder.join(prompts::RECEIPT));
-    prompts::write(folder, &files)?;
+    let _ = std::fs::remove_file(folder.join(RECEIPT));
+    prompts::write(folder, &done.files)?;
     Ok(summary)
 }
 
@@ -458,24 +422,5 @@ impl Job for Run {
 
     fn checkpoint(&self) -> Result<Vec<u8>> {
         Ok(self.0.checkpoint())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::default_delta;
-
-    #[test]
-    fn delta_is_one_digit_and_below_a_tenth_of_one_over_n() {
-        for (n, delta) in [
-            (60, 1e-3),
-            (10_000, 1e-5),
-            (67_000, 1e-6),
-            (4_700, 2e-5),
-            (1, 0.1),
-        ] {
-            let found = default_delta(n);
-            assert!((found - delta).abs() < 1e-9 * delta, "{n}: {found}");
-        }
     }
 }

@@ -32,10 +32,10 @@ const WORDS: [&str; 12] = [
 ];
 
 /// A folder with model, task and data, and the ledger of its own.
-struct Place(TempDir);
+pub(super) struct Place(TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         place.model("teacher", "llama");
         fs::write(place.path("toy.toml"), TASK).unwrap();
@@ -48,7 +48,7 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
@@ -79,7 +79,7 @@ impl Place {
     }
 
     /// `{name}` in an argument stands for the path of that name.
-    fn args(&self, line: &str) -> Vec<String> {
+    pub(super) fn args(&self, line: &str) -> Vec<String> {
         let fill = |word: &str| match word.strip_prefix('@') {
             Some(name) => self.text(name),
             None => word.to_owned(),
@@ -88,7 +88,7 @@ impl Place {
     }
 
     #[track_caller]
-    fn done(&self, line: &str) -> Value {
+    pub(super) fn done(&self, line: &str) -> Value {
         let args = self.args(&format!("{line} --json"));
         let output = post(&args.iter().map(String::as_str).collect::<Vec<_>>());
         assert!(output.status.success(), "{line}\n{}", stderr(&output));
@@ -96,7 +96,7 @@ impl Place {
     }
 
     #[track_caller]
-    fn refused(&self, line: &str, said: &[&str]) {
+    pub(super) fn refused(&self, line: &str, said: &[&str]) {
         let args = self.args(line);
         refused(
             &args.iter().map(String::as_str).collect::<Vec<_>>(),

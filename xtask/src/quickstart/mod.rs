@@ -10,14 +10,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::shell::{self, NATIVE, cargo, minutes, say};
+use crate::shell::{self, minutes, say};
 use crate::{data, fetch};
 use phases::{Extras, Phase, Places};
 use results::Results;
 
 /// Everything that a run leaves behind.
 const FOLDER: &str = "runs/quickstart";
-const PROGRAM: &str = "target/release/post-native";
 /// glibc gives every large block back to the kernel at once and then faults it in again, for each
 /// tensor of each step; kept instead, that is a tenth less time. Other allocators don't read these.
 const KEEP_MEMORY: [(&str, &str); 3] = [
@@ -53,8 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.data_only {
         return Ok(());
     }
-    say("Building post-native");
-    shell::run(cargo("build").args(NATIVE).args(["--bin", "post-native"]))?;
+    let program = shell::build_tool()?;
     let places = Places {
         folder,
         teacher: &teacher,
@@ -66,25 +64,47 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         upper_bound: args.upper_bound,
     };
     for phase in phases::all(&places, extras) {
-        results.took(&phase.name, finish(&phase, folder)?.as_secs_f64());
+        results.took(&phase.name, finish(&program, &phase, folder)?.as_secs_f64());
         if let Some(key) = phase.measures {
             results.evaluation(key, &read(&phase.done)?)?;
         }
     }
     results.receipt(&read(&folder.join("tune-dp/prompt/privacy.json"))?)?;
-    report(&results, folder)
+    report(&program, &results, folder)
+}
+
+/// What a finished run has for others to use.
+#[derive(Debug, Default)]
+pub(crate) struct Ready {
+    /// The student's bundle.
+    pub(crate) bundle: Option<PathBuf>,
+    /// The table that plays the private one, and its task.
+    pub(crate) sample: Option<(PathBuf, &'static str)>,
+}
+
+impl Ready {
+    /// Looks in the folder where runs go unless they are told otherwise.
+    pub(crate) fn find() -> Self {
+        let folder = Path::new(FOLDER);
+        let there = |path: PathBuf| path.is_file().then_some(path);
+        let sets = data::Sets::in_folder(&folder.join("data"));
+        Self {
+            bundle: there(phases::student(folder)),
+            sample: there(sets.private_train).map(|path| (path, phases::TASK)),
+        }
+    }
 }
 
 /// Writes `results.json` and has the table printed and `report.html` written.
-fn report(results: &Results, folder: &Path) -> Result<()> {
+fn report(program: &Path, results: &Results, folder: &Path) -> Result<()> {
     let file = folder.join("results.json");
     write(&file, &serde_json::to_string_pretty(&results.to_json())?)?;
     say(&format!("The numbers are in {}", file.display()));
-    shell::run(Command::new(PROGRAM).args(["report", "--run"]).arg(folder))
+    shell::run(Command::new(program).args(["report", "--run"]).arg(folder))
 }
 
 /// Runs a phase unless it is done, and returns what it took, then or now.
-fn finish(phase: &Phase, folder: &Path) -> Result<Duration> {
+fn finish(program: &Path, phase: &Phase, folder: &Path) -> Result<Duration> {
     let kept = folder.join("seconds").join(&phase.name);
     if phase.done.is_file() {
         let seconds = read(&kept)
@@ -96,7 +116,7 @@ fn finish(phase: &Phase, folder: &Path) -> Result<Duration> {
     }
     say(&phase.what);
     let start = Instant::now();
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program);
     command.args(&phase.args).envs(KEEP_MEMORY);
     match phase.measures {
         Some(_) => keep_output(&mut command, &phase.done)?,
@@ -113,7 +133,7 @@ fn keep_output(command: &mut Command, file: &Path) -> Result<()> {
     let output = command
         .stderr(Stdio::inherit())
         .output()
-        .with_context(|| format!("cannot start {PROGRAM}"))?;
+        .context("cannot start post-native")?;
     if !output.status.success() {
         bail!("the evaluation that writes {} failed", file.display());
     }

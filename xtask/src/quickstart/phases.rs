@@ -8,7 +8,7 @@ use super::results::Key;
 
 /// Settings that are not about files lie there, in the form that `--config` reads.
 const RECIPES: &str = "experiments/quickstart";
-const TASK: &str = "rotten-tomatoes";
+pub(super) const TASK: &str = "rotten-tomatoes";
 /// The blocks of a student that was distilled for hours; embeddings and head are the teacher's.
 const BLOCKS: &str = "experiments/quickstart/student-blocks.post.safetensors";
 /// What the private prompt may cost.
@@ -44,9 +44,14 @@ pub(super) struct Extras {
     pub(super) upper_bound: bool,
 }
 
+/// The student's bundle in the folder of a run.
+pub(super) fn student(folder: &Path) -> PathBuf {
+    folder.join("student.post.safetensors")
+}
+
 /// All phases.
 pub(super) fn all(places: &Places<'_>, extras: Extras) -> Vec<Phase> {
-    let student = places.folder.join("student.post.safetensors");
+    let student = student(places.folder);
     let teacher = places.teacher;
     let upper_bound = extras.upper_bound;
     let mut phases = if extras.from_scratch {

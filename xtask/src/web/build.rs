@@ -49,15 +49,16 @@ const FEATURES: [&str; 7] = [
 /// Shrinks before it binds: binding adds a second table, and binaryen 108 (Debian 12) writes the
 /// exports of tables as if there were one, after which the program fails at its first line.
 fn bind(program: &str, dist: &Path, path: &OsStr) -> Result<()> {
-    let built = format!("target/{}/release/{program}.wasm", tools::WASM);
-    let shrunk = format!("target/{}/{program}.wasm", tools::WASM);
+    let folder = shell::target().join(tools::WASM);
+    let file = format!("{program}.wasm");
+    let (built, shrunk) = (folder.join("release").join(&file), folder.join(&file));
     say(&format!("Shrinking {program}"));
     let mut shrink = Command::new("wasm-opt");
     shell::run(
         shrink
             .arg("-Oz")
             .args(FEATURES)
-            .args([&built, "-o", &shrunk]),
+            .args([built.as_path(), Path::new("-o"), &shrunk]),
     )?;
     let mut bindgen = Command::new("wasm-bindgen");
     bindgen

@@ -1,4 +1,5 @@
-//! `cargo xtask web`: the page and its worker, built into `dist` and served on this machine.
+//! `cargo xtask web`: the page and its worker, built into `dist` and served on this machine, with the
+//! quickstart's bundle and text once there are some.
 
 mod build;
 mod serve;

@@ -124,3 +124,30 @@ fn public_sizes_have_two_digits() {
         assert_eq!(round_public(rows), public);
     }
 }
+
+#[test]
+fn delta_is_one_digit_and_below_a_tenth_of_one_over_n() {
+    for (n, delta) in [
+        (60, 1e-3),
+        (10_000, 1e-5),
+        (67_000, 1e-6),
+        (4_700, 2e-5),
+        (330, 3e-4),
+        (1, 0.1),
+    ] {
+        // Equal to the last bit: people read it.
+        assert_eq!(suggest_delta(n), delta, "{n}");
+    }
+}
+
+#[test]
+fn the_steps_of_a_run_spend_its_budget_one_by_one() {
+    let plan = Plan::new(CONFIG).unwrap();
+    let spent: Vec<f64> = [0, 1, plan.steps() / 2, plan.steps(), plan.steps() + 9]
+        .map(|steps| plan.epsilon_after(steps).unwrap())
+        .into();
+    assert_eq!(spent[0], 0.0);
+    assert!(spent.windows(2).all(|pair| pair[0] <= pair[1]), "{spent:?}");
+    assert!(spent[1] > 0.0 && spent[2] < plan.epsilon());
+    assert_eq!([spent[3], spent[4]], [plan.epsilon(); 2]);
+}

@@ -37,7 +37,12 @@ pub(crate) fn fill(
         let select: Element = dom::part(&row, "column")?;
         select.set_attribute("data-field", field)?;
         let choice = chosen.get(field).filter(|name| columns.contains(name));
-        options(&select, columns, choice.map(String::as_str), "choose a column")?;
+        options(
+            &select,
+            columns,
+            choice.map(String::as_str),
+            "choose a column",
+        )?;
     }
     Ok(())
 }

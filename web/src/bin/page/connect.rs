@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{Event, MessageEvent, Worker, WorkerOptions, WorkerType};
 
 use crate::dom::{self, Outcome};
-use crate::{Page, fault};
+use crate::{Page, fault, run};
 
 /// The file that starts `worker.rs`.
 const WORKER: &str = "./worker_loader.js";
@@ -63,11 +63,24 @@ pub(crate) fn listen(
     let page = page.clone();
     dom::listen(worker, "error", move |event| {
         event.prevent_default();
-        crate::run::lost(&page)?;
-        dom::text("status", "The engine does not run")?;
+        if page.broken.get() {
+            // Its last words said more than the browser does.
+            return Ok(());
+        }
+        broken(&page)?;
         fault::show(Stage::Boot, &reason(event))
     });
     Ok(())
+}
+
+/// The worker is gone: nothing on the page leads anywhere until it is loaded again.
+pub(crate) fn broken(page: &Page) -> Outcome {
+    page.broken.set(true);
+    dom::text("status", "The engine does not run. Reload the page.")?;
+    let status = dom::by_id("status")?;
+    dom::flag(&status, "data-busy", false)?;
+    dom::flag(&status, "data-broken", true)?;
+    run::lost(page)
 }
 
 fn parts(event: &Event) -> (String, JsValue) {

@@ -44,7 +44,7 @@ pub(crate) fn refused(page: &Page, number: u64, reason: &str) -> Outcome {
 fn numbers(page: &Page, cost: &Cost) -> Outcome {
     dom::text("statement", &cost.statement)?;
     dom::text("cost-epsilon", &words::figure(cost.epsilon))?;
-    dom::text("cost-delta", &words::figure(cost.delta))?;
+    dom::text("cost-delta", &words::chance(cost.delta))?;
     dom::text("cost-noise", &words::figure(cost.noise_multiplier))?;
     dom::text(
         "cost-rate",
@@ -100,9 +100,13 @@ fn plan(page: &Page, cost: &Cost) -> String {
     let Some(settings) = page.settings.get() else {
         return String::new();
     };
+    let replaced = match page.kept.borrow().is_some() {
+        true => " The kept run is given up for it.",
+        false => "",
+    };
     format!(
         "{} steps, each with about {} of your rows, tune a prompt of {} virtual tokens. The device is tested first, \
-         and ε = {} is noted in this browser as spent.",
+         and ε = {} is noted in this browser as spent.{replaced}",
         words::count(cost.steps),
         words::figure(cost.expected_batch),
         settings.num_virtual_tokens,

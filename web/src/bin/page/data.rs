@@ -2,7 +2,7 @@
 
 use js_sys::Array;
 use post_core::report::{Align, Table};
-use post_web::protocol::{Mapping, Request, TableSummary};
+use post_web::protocol::{Mapping, Request, TableSummary, Trouble};
 use web_sys::{Blob, File};
 
 use crate::dom::{self, Drawing, Outcome};
@@ -24,17 +24,13 @@ pub(crate) fn listen(page: &Page) -> Outcome {
 /// Offers the server's sample set, where there is one.
 pub(crate) fn sample(bytes: Option<u64>) -> Outcome {
     dom::show("sample", bytes.is_some())?;
-    dom::text(
-        "sample-size",
-        &bytes.map(words::bytes).unwrap_or_default(),
-    )
+    dom::text("sample-size", &bytes.map(words::bytes).unwrap_or_default())
 }
 
 /// Says which table is wanted, when an interrupted run waits for it.
 pub(crate) fn ask(page: &Page) -> Outcome {
     let wanted = page.returning.get();
     let words = wanted.then_some("Choose the file that the interrupted run was tuning on.");
-    dom::text("map-note", words.unwrap_or_default())?;
     dom::maybe("table-wanted", words)
 }
 
@@ -45,8 +41,9 @@ fn open(page: &Page, name: Option<String>, file: Option<&Blob>) -> Outcome {
         dom::clear(id)?;
     }
     dom::show("table", true)?;
-    dom::show("mapping", false)?;
+    dom::show("how", false)?;
     dom::show("summary", false)?;
+    dom::text("map-note", "")?;
     lock(page)?;
     match file {
         Some(file) => page
@@ -61,7 +58,8 @@ fn lock(page: &Page) -> Outcome {
     page.table.replace(None);
     page.resumable.set(false);
     steps::open(Step::Data)?;
-    steps::lock(Step::Privacy)
+    steps::lock(Step::Privacy)?;
+    steps::lock(Step::Try)
 }
 
 /// Pasted text is handed over like a file.
@@ -89,35 +87,39 @@ pub(crate) fn opened(page: &Page, table: TableSummary, suggested: Mapping) -> Ou
         "table-facts",
         &format!("{}, {rows}, {columns}", table.format),
     )?;
-    dom::list("table-trouble", trouble(&table.trouble, "could not be read"))?;
+    dom::list(
+        "table-trouble",
+        trouble(&table.trouble, "could not be read"),
+    )?;
     preview(&table)?;
     dom::show("table", true)?;
-    dom::show("mapping", true)?;
+    dom::show("how", true)?;
     dom::show("table-wanted", false)?;
     page.table.replace(Some(table));
     mapping::suggest(page, suggested)
 }
 
-/// Nothing was opened.
-pub(crate) fn failed() -> Outcome {
+/// The table can't be opened, or its rows can't be read as the form says.
+pub(crate) fn failed(page: &Page) -> Outcome {
+    if page.table.borrow().is_some() {
+        return mapping::failed(page);
+    }
     dom::show("table", false)
 }
 
-/// Lines that are left out: how many, and the first of them.
-pub(crate) fn trouble(trouble: &post_web::protocol::Trouble, what: &str) -> Vec<String> {
+/// Lines that are left out: how many, and the first of them; nothing where there are none.
+pub(crate) fn trouble(trouble: &Trouble, what: &str) -> Vec<String> {
     if trouble.count == 0 {
         return Vec::new();
     }
-    let head = format!(
-        "{} {what}:",
-        words::several(trouble.count, "line", "lines")
-    );
+    let lines = words::several(trouble.count, "line", "lines");
+    let first = trouble.first.join("; ");
     let more = trouble.count.saturating_sub(trouble.first.len());
-    let rest = (more > 0).then(|| format!("… and {more} more"));
-    std::iter::once(head)
-        .chain(trouble.first.iter().cloned())
-        .chain(rest)
-        .collect()
+    let rest = match more {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    vec![format!("{lines} {what}. {first}{rest}.")]
 }
 
 fn preview(table: &TableSummary) -> Outcome {

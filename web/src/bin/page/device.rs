@@ -37,11 +37,6 @@ pub(crate) fn show(devices: &[DeviceReport], chosen: Option<DeviceKind>) -> Outc
     dom::text("device-chosen", words)
 }
 
-/// After a choice that failed, nothing says that it holds.
-pub(crate) fn settled() -> Outcome {
-    dom::enable("device-controls", true)
-}
-
 fn ids(kind: DeviceKind) -> (&'static str, &'static str) {
     match kind {
         DeviceKind::WebGpu => ("device-web-gpu", "device-web-gpu-report"),

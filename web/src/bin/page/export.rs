@@ -18,7 +18,19 @@ pub(crate) fn listen(page: &Page) -> Outcome {
     })
 }
 
+/// A run of this session is finished.
 pub(crate) fn show(finished: &Finished) -> Outcome {
+    describe(finished)?;
+    dom::go_to("result-heading")
+}
+
+/// One of an earlier session, which this browser has kept.
+pub(crate) fn earlier(finished: &Finished) -> Outcome {
+    describe(finished)?;
+    dom::text("export-note", "From an earlier run in this browser.")
+}
+
+fn describe(finished: &Finished) -> Outcome {
     dom::text("result-statement", &finished.statement)?;
     let total = finished.total.map(|total| {
         format!(
@@ -31,8 +43,7 @@ pub(crate) fn show(finished: &Finished) -> Outcome {
     dom::text("receipt", &finished.receipt)?;
     dom::text("export-note", "")?;
     dom::enable("export", true)?;
-    steps::open(Step::Result)?;
-    dom::go_to("result-heading")
+    steps::open(Step::Result)
 }
 
 /// Saves the zip that the worker packed.

@@ -13,6 +13,7 @@ pub(crate) fn listen(page: &Page) -> Outcome {
         crate::fault::clear()?;
         dom::enable("test-go", false)?;
         dom::text("test-note", "Testing…")?;
+        clear()?;
         dom::progress("test-bar", None)?;
         dom::show("test-bar", true)?;
         page.connection.send(&Request::Test)
@@ -21,10 +22,17 @@ pub(crate) fn listen(page: &Page) -> Outcome {
 
 /// There are rows to test on, or there are none.
 pub(crate) fn offer(there: bool) -> Outcome {
+    clear()?;
+    dom::text("test-note", "")?;
+    dom::show("test", there)
+}
+
+/// Results of an earlier test are not shown beside a new prompt.
+pub(crate) fn clear() -> Outcome {
     for id in ["tested", "tested-before", "tested-with"] {
         dom::clear(id)?;
     }
-    dom::show("test", there)
+    Ok(())
 }
 
 pub(crate) fn progress(done: usize, total: usize) -> Outcome {
@@ -51,7 +59,12 @@ pub(crate) fn show(evaluation: &Evaluation) -> Outcome {
     };
     dom::draw("tested", &Drawing::Bars(&chart))?;
     let classes = &evaluation.classes;
-    confusion("tested-before", "Without the prompt", classes, &evaluation.before)?;
+    confusion(
+        "tested-before",
+        "Without the prompt",
+        classes,
+        &evaluation.before,
+    )?;
     match &evaluation.with {
         Some(score) => confusion("tested-with", "With the prompt", classes, score),
         None => dom::clear("tested-with"),

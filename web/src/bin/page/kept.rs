@@ -41,7 +41,11 @@ fn go_on(page: &Page) -> Outcome {
         return Ok(());
     };
     page.returning.set(true);
-    let loaded = page.card.borrow().as_ref().is_some_and(|card| card.hash == wanted);
+    let loaded = page
+        .card
+        .borrow()
+        .as_ref()
+        .is_some_and(|card| card.hash == wanted);
     if loaded {
         data::ask(page)?;
         return dom::go_to("data-heading");

@@ -5,7 +5,7 @@ use post_web::protocol::{Loading, Request};
 use crate::dom::{self, Outcome};
 use crate::steps::{self, Step};
 use crate::words;
-use crate::{Page, device, fault};
+use crate::{Page, fault};
 
 pub(crate) fn listen(page: &Page) -> Outcome {
     let page = page.clone();
@@ -51,14 +51,19 @@ pub(crate) fn show(loading: Loading) -> Outcome {
 /// Nothing came of it: what was loaded before is still there.
 pub(crate) fn cancelled(page: &Page) -> Outcome {
     ended()?;
-    if page.card.borrow().is_none() {
-        steps::open(Step::Student)?;
+    match page.card.borrow().is_some() {
+        true => Ok(()),
+        false => steps::open(Step::Student),
     }
-    device::settled()
 }
 
 pub(crate) fn ended() -> Outcome {
-    dom::show("loading", false)?;
+    over()?;
     dom::enable("student-controls", true)?;
     dom::enable("device-controls", true)
+}
+
+/// Nothing is loading; what may be changed is another matter.
+pub(crate) fn over() -> Outcome {
+    dom::show("loading", false)
 }

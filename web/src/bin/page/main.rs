@@ -13,6 +13,7 @@ mod drop;
 mod export;
 mod fault;
 mod guard;
+mod heldout;
 mod kept;
 mod loading;
 mod mapping;
@@ -24,7 +25,6 @@ mod state;
 mod steps;
 mod student;
 mod summary;
-mod heldout;
 mod try_it;
 mod words;
 
@@ -72,9 +72,13 @@ fn hear(page: &Page, answer: Answer, attachment: JsValue) -> Outcome {
             bundles,
             sample,
             kept,
+            finished,
             unstorable,
         } => {
             ready(&version, unstorable.as_deref())?;
+            if let Some(finished) = finished {
+                export::earlier(&finished)?;
+            }
             data::sample(sample)?;
             kept::offer(page, kept)?;
             student::list(page, bundles)
@@ -131,10 +135,11 @@ fn ready(version: &str, unstorable: Option<&str>) -> Outcome {
 fn failed(page: &Page, during: Stage, message: &str) -> Outcome {
     fault::show(during, message)?;
     match during {
-        Stage::Boot | Stage::Store => Ok(()),
-        Stage::Device | Stage::Load => loading::cancelled(page),
-        Stage::Data => data::failed(),
-        Stage::Encode => mapping::failed(page),
+        Stage::Boot => connect::broken(page),
+        Stage::Store => Ok(()),
+        Stage::Device => student::lost(page),
+        Stage::Load => loading::cancelled(page),
+        Stage::Data | Stage::Encode => data::failed(page),
         Stage::SelfTest | Stage::Run => run::failed(page),
         Stage::Try | Stage::Import => try_it::failed(),
         Stage::Test => heldout::failed(),

@@ -51,12 +51,23 @@ pub(crate) fn suggest(page: &Page, suggested: Mapping) -> Outcome {
     page.mapping.replace(Some(mapping));
     changed(page)?;
     match read(page)? {
-        Ok(mapping) if classes::unnamed(page)?.is_empty() => send(page, mapping),
+        Ok(mapping) if classes::unnamed(page)?.is_empty() => {
+            unfold(false)?;
+            send(page, mapping)
+        }
         _ => {
-            dom::text("map-note", "Check these, then read the rows.")?;
+            unfold(true)?;
+            dom::text(
+                "map-note",
+                "Say how the rows are to be read, then read them.",
+            )?;
             dom::go_to("table-name")
         }
     }
+}
+
+fn unfold(open: bool) -> Outcome {
+    dom::flag(&dom::by_id("how")?, "open", open)
 }
 
 fn fill(page: &Page, mapping: &Mapping) -> Outcome {
@@ -71,7 +82,12 @@ fn fill(page: &Page, mapping: &Mapping) -> Outcome {
     dom::set_checked("drop-duplicates", mapping.drop_duplicates)?;
     dom::set_checked("first-token", task.first_token)?;
     let group: Element = dom::by_id("group")?;
-    columns::options(&group, &names(page), task.group_column.as_deref(), "no column")?;
+    columns::options(
+        &group,
+        &names(page),
+        task.group_column.as_deref(),
+        "no column",
+    )?;
     columns::fill(
         &columns::fields(&task.template).unwrap_or_default(),
         &names(page),
@@ -94,7 +110,12 @@ fn names(page: &Page) -> Vec<String> {
 /// Another task; columns that were chosen stay where its fields have the same names.
 fn choose_task(page: &Page) -> Outcome {
     let name = dom::value("task")?;
-    let task = page.tasks.borrow().iter().find(|task| task.name == name).cloned();
+    let task = page
+        .tasks
+        .borrow()
+        .iter()
+        .find(|task| task.name == name)
+        .cloned();
     let (Some(mut task), Some(mut mapping)) = (task, page.mapping.borrow().clone()) else {
         return Ok(());
     };
@@ -123,7 +144,10 @@ fn new_template(page: &Page) -> Outcome {
 /// The form differs from what was read, so nothing may be started from it.
 pub(crate) fn changed(page: &Page) -> Outcome {
     page.unread.set(true);
-    dom::text("map-note", "Changed. Read the rows to go on.")?;
+    dom::text(
+        "map-note",
+        "This differs from what was read. Read the rows again to go on.",
+    )?;
     dom::stale("summary", true)?;
     classes::compare(page)?;
     privacy::allow(page)
@@ -158,7 +182,8 @@ fn read(page: &Page) -> Outcome<Result<Mapping, String>> {
     task.ignored_labels = words::listed(&dom::value("ignored")?);
     task.group_column = Some(dom::value("group")?).filter(|name| !name.is_empty());
     task.first_token = dom::checked("first-token")?;
-    let Some(share) = dom::number("test-share")?.filter(|share| (0.0..=50.0).contains(share)) else {
+    let Some(share) = dom::number("test-share")?.filter(|share| (0.0..=50.0).contains(share))
+    else {
         return Ok(Err("Hold out between 0 and 50 % for testing.".to_owned()));
     };
     Ok(Ok(Mapping {
@@ -181,15 +206,33 @@ pub(crate) fn send(page: &Page, mapping: Mapping) -> Outcome {
 pub(crate) fn taken(page: &Page) -> Outcome {
     page.unread.set(false);
     dom::enable("map", true)?;
-    dom::text("map-note", "Read.")?;
+    dom::text("map-note", "")?;
+    dom::text("how-short", &in_short(page))?;
     dom::stale("summary", false)?;
+    steps::ready(Step::Try)?;
     steps::done(Step::Data)
+}
+
+/// `: text from “review”, label from “stars”, 2 classes`.
+fn in_short(page: &Page) -> String {
+    let mapping = page.mapping.borrow();
+    let Some(task) = mapping.as_ref().map(|mapping| &mapping.task) else {
+        return String::new();
+    };
+    let column = |(field, column): (&String, &String)| format!("{field} from “{column}”");
+    let mut parts: Vec<_> = task.columns.iter().map(column).collect();
+    parts.push(words::several(task.classes.len(), "class", "classes"));
+    format!(": {}", parts.join(", "))
 }
 
 /// They can't be read like this.
 pub(crate) fn failed(page: &Page) -> Outcome {
+    unfold(true)?;
     page.unread.set(true);
     dom::enable("map", true)?;
-    dom::text("map-note", "Change what is above, then read the rows again.")?;
+    dom::text(
+        "map-note",
+        "Change what is above, then read the rows again.",
+    )?;
     privacy::allow(page)
 }

@@ -119,8 +119,15 @@ fn advanced(page: &Page) -> Outcome {
         dom::number("set-tokens")?,
         dom::number("set-rate")?,
     ];
-    let [Some(delta), Some(size), Some(batch), Some(steps), Some(clip), Some(tokens), Some(rate)] =
-        fields
+    let [
+        Some(delta),
+        Some(size),
+        Some(batch),
+        Some(steps),
+        Some(clip),
+        Some(tokens),
+        Some(rate),
+    ] = fields
     else {
         outdated(page)?;
         return dom::maybe("refused", Some("Every number of the run needs a value."));

@@ -47,6 +47,7 @@ pub(crate) fn begin(page: &Page, settings: Settings, resume: bool) -> Outcome {
     steps::done(Step::Privacy)?;
     steps::lock(Step::Result)?;
     steps::open(Step::Run)?;
+    dom::show("kept", false)?;
     waiting(false)?;
     dom::enable("stop", true)?;
     dom::show("loss-figure", false)?;
@@ -69,7 +70,9 @@ pub(crate) fn resume_kept(page: &Page) -> Outcome {
 
 pub(crate) fn starting(stage: Stage) -> Outcome {
     let words = match stage {
-        Stage::SelfTest => "Testing that this device computes right and that no row can weigh too much…",
+        Stage::SelfTest => {
+            "Testing that this device computes right and that no row can weigh too much…"
+        }
         Stage::Encode => "Reading the rows…",
         Stage::Store => "Noting the cost in this browser…",
         _ => "Getting ready…",
@@ -203,6 +206,7 @@ pub(crate) fn done(page: &Page, finished: &Finished) -> Outcome {
     dom::text("run-left", "none")?;
     dom::progress("run-bar", Some(1.0))?;
     steps::done(Step::Run)?;
+    steps::open(Step::Try)?;
     page.resumable.set(false);
     kept::offer(page, None)?;
     export::show(finished)?;

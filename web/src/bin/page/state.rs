@@ -40,6 +40,8 @@ pub(crate) struct State {
     pub(crate) resumable: Cell<bool>,
     /// The data form differs from what the worker has read.
     pub(crate) unread: Cell<bool>,
+    /// The worker is gone.
+    pub(crate) broken: Cell<bool>,
     /// A run is under way, paused ones included.
     pub(crate) running: Cell<bool>,
     /// What keeps the screen on.
@@ -67,6 +69,7 @@ impl State {
             returning: Cell::default(),
             resumable: Cell::default(),
             unread: Cell::default(),
+            broken: Cell::default(),
             running: Cell::default(),
             screen: RefCell::default(),
             losses: RefCell::default(),

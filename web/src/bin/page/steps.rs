@@ -32,6 +32,12 @@ pub(crate) fn open(step: Step) -> Outcome {
     body(step, true)
 }
 
+/// It can be used, but nobody has to.
+pub(crate) fn ready(step: Step) -> Outcome {
+    set(step, "ready")?;
+    body(step, true)
+}
+
 /// It is done, and stays to be looked at and changed.
 pub(crate) fn done(step: Step) -> Outcome {
     set(step, "done")?;

@@ -1,12 +1,12 @@
 //! The students to choose from, and the one that is loaded.
 
-use post_web::protocol::{BundleCard, From, Listed, Mapping, Request, TaskForm};
+use post_web::protocol::{BundleCard, From, Listed, Request, TaskForm};
 use web_sys::{Element, HtmlElement};
 
 use crate::dom::{self, Outcome};
 use crate::steps::{self, Step};
 use crate::words;
-use crate::{Page, data, drop, loading, mapping, try_it};
+use crate::{Page, data, drop, loading, mapping, privacy};
 
 pub(crate) fn listen(page: &Page) -> Outcome {
     let page = page.clone();
@@ -30,13 +30,17 @@ pub(crate) fn list(page: &Page, bundles: Vec<Listed>) -> Outcome {
     )?;
     let list: Element = dom::by_id("bundles")?;
     for bundle in &bundles {
-        row(page, &list, bundle)?;
+        let row = row(page, &list, bundle)?;
+        // The only one there is, is the one to take.
+        if bundles.len() == 1 {
+            dom::part::<Element>(&row, "load")?.set_attribute("class", "primary")?;
+        }
     }
     page.bundles.replace(bundles);
     Ok(())
 }
 
-fn row(page: &Page, list: &Element, bundle: &Listed) -> Outcome {
+fn row(page: &Page, list: &Element, bundle: &Listed) -> Outcome<Element> {
     let row = dom::copy("bundle-row", list)?;
     let card = &bundle.card;
     dom::part_text(&row, "name", &card.name)?;
@@ -64,7 +68,7 @@ fn row(page: &Page, list: &Element, bundle: &Listed) -> Outcome {
         let hash = hash.clone();
         listener.connection.send(&Request::Forget { hash })
     });
-    Ok(())
+    Ok(row)
 }
 
 /// Whether it lies in this browser, wholly or in part.
@@ -91,7 +95,22 @@ pub(crate) fn load(page: &Page, hash: &str) -> Outcome {
 }
 
 pub(crate) fn loaded(page: &Page, card: BundleCard, tasks: Vec<TaskForm>) -> Outcome {
+    let before = page.card.borrow().as_ref().map(|card| card.hash.clone());
+    let same = before.as_ref() == Some(&card.hash);
+    describe(&card)?;
+    page.card.replace(Some(card));
+    if page.running.get() {
+        // The run lost its graphics card, and goes on with the processor.
+        return loading::over();
+    }
     loading::ended()?;
+    steps::done(Step::Student)?;
+    mapping::offer_tasks(&tasks)?;
+    page.tasks.replace(tasks);
+    read_again(page, same)
+}
+
+fn describe(card: &BundleCard) -> Outcome {
     dom::text("loaded-name", &format!("{} is loaded", card.name))?;
     dom::text("loaded-teacher", &card.teacher)?;
     dom::text(
@@ -101,27 +120,31 @@ pub(crate) fn loaded(page: &Page, card: BundleCard, tasks: Vec<TaskForm>) -> Out
     dom::text("loaded-license", &card.license)?;
     dom::text("loaded-hash", &words::short(&card.hash))?;
     dom::attribute("loaded-hash", "title", &card.hash)?;
-    dom::show("loaded", true)?;
-    steps::done(Step::Student)?;
-    page.card.replace(Some(card));
-    mapping::offer_tasks(&tasks)?;
-    let first = tasks.first().cloned();
-    page.tasks.replace(tasks);
-    steps::open(Step::Try)?;
-    read_again(page, first)
+    dom::show("loaded", true)
 }
 
-/// A table that is open already was encoded for the student before.
-fn read_again(page: &Page, first: Option<TaskForm>) -> Outcome {
-    let mapping: Option<Mapping> = page.mapping.borrow().clone();
-    if let (Some(mapping), true) = (mapping, page.table.borrow().is_some()) {
+/// A table that is open already was encoded for the student before; the same one on another device
+/// reads it alike, but takes another time.
+fn read_again(page: &Page, same: bool) -> Outcome {
+    if page.table.borrow().is_none() {
         steps::open(Step::Data)?;
-        return mapping::send(page, mapping);
+        data::ask(page)?;
+        return dom::go_to("data-heading");
     }
-    if let Some(task) = first {
-        try_it::fields(&task)?;
+    if same {
+        return privacy::ask(page);
     }
-    steps::open(Step::Data)?;
-    data::ask(page)?;
-    dom::go_to("data-heading")
+    let mapping = page.mapping.borrow().clone();
+    mapping.map_or(Ok(()), |mapping| mapping::send(page, mapping))
+}
+
+/// It could not be moved to another device, and has to be loaded again.
+pub(crate) fn lost(page: &Page) -> Outcome {
+    if page.card.take().is_some() {
+        dom::show("loaded", false)?;
+        for step in [Step::Data, Step::Privacy, Step::Try] {
+            steps::lock(step)?;
+        }
+    }
+    loading::cancelled(page)
 }

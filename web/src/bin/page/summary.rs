@@ -11,15 +11,22 @@ pub(crate) fn show(page: &Page, data: &DataSummary) -> Outcome {
     mapping::taken(page)?;
     dom::text("summary-train", &words::several(data.train, "row", "rows"))?;
     dom::text("summary-test", &words::several(data.test, "row", "rows"))?;
-    dom::text("summary-longest", &words::several(data.longest, "token", "tokens"))?;
+    dom::text(
+        "summary-longest",
+        &words::several(data.longest, "token", "tokens"),
+    )?;
     dom::text("summary-truncated", &cut(data))?;
-    dom::list("summary-findings", findings(data))?;
+    dom::list("summary-findings", findings(page, data))?;
     dom::text("summary-example", &data.example)?;
     labels(data)?;
     lengths(data)?;
     dom::show("summary", true)?;
     heldout::offer(data.test > 0)?;
-    let task = page.mapping.borrow().as_ref().map(|mapping| mapping.task.clone());
+    let task = page
+        .mapping
+        .borrow()
+        .as_ref()
+        .map(|mapping| mapping.task.clone());
     task.map_or(Ok(()), |task| try_it::fields(&task))
 }
 
@@ -36,8 +43,13 @@ fn cut(data: &DataSummary) -> String {
 }
 
 /// What its owner may want to change in the table.
-fn findings(data: &DataSummary) -> Vec<String> {
+fn findings(page: &Page, data: &DataSummary) -> Vec<String> {
     let mut found = data::trouble(&data.trouble, "left out");
+    let dropped = page
+        .mapping
+        .borrow()
+        .as_ref()
+        .is_some_and(|mapping| mapping.drop_duplicates);
     if data.ignored > 0 {
         found.push(format!(
             "{} left out, since their label is to be ignored.",
@@ -45,8 +57,12 @@ fn findings(data: &DataSummary) -> Vec<String> {
         ));
     }
     if data.duplicates > 0 {
+        let fate = match dropped {
+            true => "was left out",
+            false => "counts as a row of its own",
+        };
         found.push(format!(
-            "{} the text of an earlier one. The guarantee counts each as a row of its own.",
+            "{} the text of an earlier one; each {fate}.",
             words::several(data.duplicates, "row repeats", "rows repeat")
         ));
     }
@@ -70,13 +86,19 @@ fn labels(data: &DataSummary) -> Outcome {
         let share = percent(*rows as f64 / all as f64);
         table.push([name.clone(), words::count(*rows as u64), share]);
     }
-    dom::draw("summary-labels", &Drawing::Table("Rows of each class", &table))
+    dom::draw(
+        "summary-labels",
+        &Drawing::Table("Rows of each class", &table),
+    )
 }
 
 fn lengths(data: &DataSummary) -> Outcome {
     let all = rows(data).max(1);
     let bar = |&(end, rows): &(usize, usize)| Bar {
-        label: format!("up to {end} tokens: {}", words::several(rows, "row", "rows")),
+        label: format!(
+            "up to {end} tokens: {}",
+            words::several(rows, "row", "rows")
+        ),
         value: rows as f64 / all as f64,
         low: rows as f64 / all as f64,
         high: rows as f64 / all as f64,

@@ -6,7 +6,7 @@ use wasm_bindgen::JsCast;
 use web_sys::Element;
 
 use crate::dom::{self, Drawing, Outcome};
-use crate::{Page, columns, drop, fault, words};
+use crate::{Page, columns, drop, fault, heldout, words};
 
 pub(crate) fn listen(page: &Page) -> Outcome {
     let trying = page.clone();
@@ -34,7 +34,11 @@ pub(crate) fn fields(task: &TaskForm) -> Outcome {
     dom::clear("tried")?;
     for field in &fields {
         let row = dom::copy("try-row", &list)?;
-        let name = if fields.len() == 1 { "Your text" } else { field };
+        let name = if fields.len() == 1 {
+            "Your text"
+        } else {
+            field
+        };
         dom::part_text(&row, "field", name)?;
     }
     Ok(())
@@ -94,7 +98,7 @@ pub(crate) fn imported(summary: &str) -> Outcome {
     dom::text("try-note", "")?;
     dom::maybe("imported", Some(summary))?;
     dom::clear("tried")?;
-    dom::clear("tested")
+    heldout::clear()
 }
 
 pub(crate) fn failed() -> Outcome {

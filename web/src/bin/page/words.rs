@@ -57,10 +57,31 @@ pub(crate) fn figure(value: f64) -> String {
     let power = value.abs().log10().floor() as i32;
     if !(-4..6).contains(&power) {
         let mantissa = format!("{:.2}", value / 10f64.powi(power));
-        return format!("{} × 10^{power}", trimmed(&mantissa)).replace('-', "−");
+        return format!("{} × 10{}", trimmed(&mantissa), raised(power));
     }
     let digits = (2 - power).max(0) as usize;
     trimmed(&format!("{value:.digits$}"))
+}
+
+/// As an exponent.
+fn raised(power: i32) -> String {
+    const DIGITS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
+    let digit = |c: char| c.to_digit(10).map_or('⁻', |digit| DIGITS[digit as usize]);
+    power.to_string().chars().map(digit).collect()
+}
+
+/// `1 in 100 000`.
+pub(crate) fn chance(share: f64) -> String {
+    if !(share > 0.0 && share < 0.5) {
+        return figure(share);
+    }
+    // Never less likely than it is.
+    let one_in = (1.0 / share + 1e-6).floor();
+    if one_in < 1e15 {
+        format!("1 in {}", count(one_in as u64))
+    } else {
+        figure(share)
+    }
 }
 
 /// Without zeros that say nothing.

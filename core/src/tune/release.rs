@@ -1,0 +1,77 @@
+//! What is handed over at the end of a run: the prompt, what may be said about it, the proof.
+
+use super::{Released, Tuned};
+use crate::dp::receipt::{Hashes, Receipt, ReceiptError, sha256};
+use crate::prompt::peft::{self, BaseModel, PeftError};
+use crate::prompt::{Files, SoftPrompt};
+use crate::task::Task;
+
+/// The receipt's file name, beside PEFT's files.
+pub const RECEIPT: &str = "privacy.json";
+
+/// What nobody may overlook who gets a prompt without a guarantee.
+pub const NOT_PRIVATE: &str = "this run is NOT PRIVATE. Whoever gets the prompt may be able to tell \
+     which examples it was tuned on, or read them out of it";
+
+/// The result could not be put into files.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// PEFT's files.
+    #[error(transparent)]
+    Peft(#[from] PeftError),
+    /// The receipt.
+    #[error(transparent)]
+    Receipt(#[from] ReceiptError),
+    /// The receipt as JSON.
+    #[error("the receipt can't be written: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// A finished run in files.
+pub struct Handover {
+    /// The prompt.
+    pub prompt: SoftPrompt,
+    /// PEFT's folder, and the receipt of a private run in it.
+    pub files: Files,
+    /// The receipt; none for a run without a guarantee.
+    pub receipt: Option<Receipt>,
+}
+
+impl Tuned {
+    /// Puts the result into files. `student` is the hash that the receipt knows the model by.
+    ///
+    /// # Errors
+    /// [`ReleaseError`], none of which a finished run should meet.
+    pub fn hand_over(
+        self,
+        base: &BaseModel,
+        task: &Task,
+        student: String,
+    ) -> Result<Handover, ReleaseError> {
+        let notes = match &self.released {
+            Released::Private(_) => "The guarantee stands in `privacy.json`.",
+            Released::NotPrivate => "**NOT PRIVATE**: tuned without differential privacy.",
+        };
+        let mut files = peft::write(&self.prompt, base, Some(task.init_text()), notes)?;
+        let receipt = match self.released {
+            Released::NotPrivate => None,
+            Released::Private(completed) => {
+                let hashes = [
+                    ("student", student),
+                    ("task", task.hash()),
+                    ("prompt", sha256(&files[peft::WEIGHTS])),
+                ];
+                let hashes = hashes.map(|(name, hash)| (name.to_owned(), hash));
+                Some(Receipt::new(completed, Hashes::from(hashes))?)
+            }
+        };
+        if let Some(receipt) = &receipt {
+            files.insert(RECEIPT.to_owned(), serde_json::to_vec_pretty(receipt)?);
+        }
+        Ok(Handover {
+            prompt: self.prompt,
+            files,
+            receipt,
+        })
+    }
+}

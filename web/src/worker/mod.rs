@@ -1,0 +1,50 @@
+//! The worker: model, data and privacy engine. The page only draws what is said here.
+//!
+//! A private example comes in as a file that only this thread reads, and never goes out again but in
+//! the preview that its owner sees. There is no request to the network after a student is loaded.
+
+mod device;
+mod evaluate;
+mod files;
+mod handover;
+mod kept;
+mod library;
+mod logs;
+mod port;
+mod runs;
+mod session;
+pub mod storage;
+mod student;
+mod suggest;
+mod tables;
+
+use crate::protocol::{Answer, Stage};
+
+/// Starts the worker: it listens until its tab is closed.
+pub fn run() {
+    logs::install();
+    let (port, inbox) = port::open();
+    std::panic::set_hook(Box::new(|panic| {
+        web_sys::console::error_1(&panic.to_string().into());
+        port::last_words(&Answer::Error {
+            during: Stage::Boot,
+            message: format!(
+                "the engine stopped ({panic}); reload the page: a run goes on from its last checkpoint"
+            ),
+        });
+    }));
+    wasm_bindgen_futures::spawn_local(session::serve(port, inbox));
+}
+
+/// What a browser threw, as an error that a person can read.
+fn thrown(value: wasm_bindgen::JsValue) -> anyhow::Error {
+    use wasm_bindgen::JsCast as _;
+    let text = value.dyn_ref::<js_sys::Error>().map(|error| {
+        format!(
+            "{}: {}",
+            String::from(error.name()),
+            String::from(error.message())
+        )
+    });
+    anyhow::anyhow!(text.unwrap_or_else(|| format!("{value:?}")))
+}

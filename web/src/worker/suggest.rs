@@ -1,0 +1,75 @@
+//! Settings for a person who changes nothing.
+//!
+//! They depend on the rounded number of rows alone, so they may become public. What they are comes
+//! from `docs/experiments.md`.
+
+use post_core::dp::{
+    Adjacency, Budget, Length, Plan, PlanConfig, PlanError, PrivacyUnit, suggest_delta,
+};
+use post_core::tune::TuneConfig;
+
+use crate::protocol::{Settings, Unit};
+
+/// Most rows in a mean batch.
+const BATCH: f64 = 256.0;
+
+/// Bytes of the largest tensor of a pass; no buffer of a graphics card need be larger than twice that.
+const LARGEST: usize = 64 << 20;
+
+/// For so many rows.
+pub(super) fn settings(public_size: u64) -> Settings {
+    Settings {
+        epsilon: 8.0,
+        delta: suggest_delta(public_size),
+        public_size,
+        unit: Unit::Row,
+        expected_batch: BATCH.min((public_size as f64 / 4.0).ceil()),
+        steps: 40,
+        max_grad_norm: 0.5,
+        num_virtual_tokens: 10,
+        learning_rate: 2e-2,
+        decay: true,
+    }
+}
+
+/// The plan of a run.
+///
+/// # Errors
+/// A setting out of range, or a budget that no noise keeps.
+pub(super) fn plan(settings: &Settings) -> Result<Plan, PlanError> {
+    Plan::new(PlanConfig {
+        budget: Budget::Epsilon(settings.epsilon),
+        public_size: settings.public_size,
+        expected_batch: settings.expected_batch,
+        length: Length::Steps(settings.steps),
+        max_grad_norm: settings.max_grad_norm,
+        target_delta: settings.delta,
+        unit: match settings.unit {
+            Unit::Row => PrivacyUnit::Row,
+            Unit::Person => PrivacyUnit::Person,
+        },
+        adjacency: Adjacency::AddRemove,
+    })
+}
+
+/// How the prompt moves.
+pub(super) fn tuning(settings: &Settings, micro_batch: usize) -> TuneConfig {
+    use post_core::optim::Schedule;
+    TuneConfig {
+        learning_rate: settings.learning_rate,
+        schedule: if settings.decay {
+            Schedule::DECAY
+        } else {
+            Schedule::Constant
+        },
+        micro_batch,
+        ..TuneConfig::default()
+    }
+}
+
+/// Examples in one pass, for texts of at most `longest` tokens and prompt in a model whose widest
+/// activation has `width` numbers. Results don't depend on it.
+pub(super) fn micro_batch(longest: usize, width: usize) -> usize {
+    let example = 4 * longest.max(1) * width.max(1);
+    (LARGEST / example).clamp(1, 8)
+}
