@@ -23,7 +23,8 @@ const answer = async (request) => (await (await caches.open(CACHE)).match(reques
 self.addEventListener("install", (event) => event.waitUntil(keep().then(() => self.skipWaiting())));
 self.addEventListener("activate", (event) => event.waitUntil(forgetOld()));
 self.addEventListener("fetch", (event) => {
-  if (event.request.method === "GET" && listed.has(event.request.url)) {
+  // A fragment names a place in the page, not another page.
+  if (event.request.method === "GET" && listed.has(event.request.url.split("#")[0])) {
     event.respondWith(answer(event.request));
   }
 });

@@ -124,6 +124,7 @@ fn ready(version: &str, unstorable: Option<&str>) -> Outcome {
         "The engine runs in this tab. Nothing is uploaded.",
     )?;
     dom::flag(&dom::by_id("status")?, "data-busy", false)?;
+    steps::freeze(false)?;
     dom::text(
         "version",
         &format!("POST {version}. Everything is computed in this tab."),
