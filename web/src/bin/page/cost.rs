@@ -83,15 +83,15 @@ fn spoken(cost: &Cost) -> String {
 
 fn ledger(cost: &Cost) -> String {
     let cap = cost.cap.map_or_else(String::new, |cap| {
-        format!(" Your limit for all runs is ε = {}.", words::figure(cap))
+        format!(" Your limit for all runs is {}.", words::epsilon(cap))
     });
     if cost.earlier_runs == 0 {
         return format!("No earlier run on this data is counted in this browser.{cap}");
     }
     format!(
-        "{} on this data spent ε = {} together. With this one it will be {}.{cap}",
+        "{} on this data spent {} together. With this one it will be {}.{cap}",
         words::several(cost.earlier_runs, "earlier run", "earlier runs"),
-        words::figure(cost.spent),
+        words::epsilon(cost.spent),
         words::figure(cost.total)
     )
 }
@@ -106,10 +106,10 @@ fn plan(page: &Page, cost: &Cost) -> String {
     };
     format!(
         "{} steps, each with about {} of your rows, tune a prompt of {} virtual tokens. The device is tested first, \
-         and ε = {} is noted in this browser as spent.{replaced}",
+         and {} is noted in this browser as spent.{replaced}",
         words::count(cost.steps),
         words::figure(cost.expected_batch),
         settings.num_virtual_tokens,
-        words::figure(cost.epsilon)
+        words::epsilon(cost.epsilon)
     )
 }

@@ -119,7 +119,7 @@ pub(crate) fn trouble(trouble: &Trouble, what: &str) -> Vec<String> {
         0 => String::new(),
         more => format!("; and {more} more"),
     };
-    vec![format!("{lines} {what}. {first}{rest}.")]
+    vec![format!("{lines} {what}: {first}{rest}.")]
 }
 
 fn preview(table: &TableSummary) -> Outcome {

@@ -34,8 +34,8 @@ fn describe(finished: &Finished) -> Outcome {
     dom::text("result-statement", &finished.statement)?;
     let total = finished.total.map(|total| {
         format!(
-            "All runs on this data that this browser has counted spent ε = {} together.",
-            words::figure(total)
+            "All runs on this data that this browser has counted spent {} together.",
+            words::epsilon(total)
         )
     });
     dom::maybe("result-total", total.as_deref())?;

@@ -27,9 +27,9 @@ pub(crate) fn offer(page: &Page, kept: Option<Kept>) -> Outcome {
 
 fn about(kept: &Kept) -> String {
     format!(
-        "It tuned on the student {} with ε = {} and made {} of {} steps.",
+        "It tuned on the student {} with {} and made {} of {} steps.",
         kept.student,
-        words::figure(kept.epsilon),
+        words::epsilon(kept.epsilon),
         words::count(kept.step),
         words::count(kept.steps)
     )

@@ -169,8 +169,7 @@ pub(crate) fn ask(page: &Page) -> Outcome {
     let Some(settings) = page.settings.get() else {
         return Ok(());
     };
-    let value = format!("ε = {}", words::figure(settings.epsilon));
-    dom::text("epsilon-value", &value)?;
+    dom::text("epsilon-value", &words::epsilon(settings.epsilon))?;
     let asking = page.clone();
     let number = page.asked.get();
     let timer = Timeout::new(REST, move || {

@@ -49,7 +49,7 @@ pub(crate) fn begin(page: &Page, settings: Settings, resume: bool) -> Outcome {
     steps::open(Step::Run)?;
     dom::show("kept", false)?;
     waiting(false)?;
-    dom::enable("stop", true)?;
+    dom::show("stop", true)?;
     dom::show("loss-figure", false)?;
     dom::progress("run-bar", None)?;
     for id in ["run-left", "run-speed"] {
@@ -148,8 +148,8 @@ pub(crate) fn checkpoint(step: u64, unstored: Option<String>) -> Outcome {
 pub(crate) fn meter(meter: &Meter) -> Outcome {
     let share = meter.spent / meter.epsilon.max(f64::MIN_POSITIVE);
     dom::progress("budget", Some(share.clamp(0.0, 1.0)))?;
-    let (spent, all) = (words::figure(meter.spent), words::figure(meter.epsilon));
-    dom::text("budget-text", &format!("ε = {spent} of {all}"))
+    let (spent, all) = (words::epsilon(meter.spent), words::figure(meter.epsilon));
+    dom::text("budget-text", &format!("{spent} of {all}"))
 }
 
 pub(crate) fn paused(page: &Page) -> Outcome {
@@ -219,5 +219,5 @@ fn over(page: &Page) -> Outcome {
     steps::freeze(false)?;
     dom::show("pause", false)?;
     dom::show("continue", false)?;
-    dom::enable("stop", false)
+    dom::show("stop", false)
 }

@@ -70,6 +70,11 @@ fn raised(power: i32) -> String {
     power.to_string().chars().map(digit).collect()
 }
 
+/// `ε = 3`, which no line break parts.
+pub(crate) fn epsilon(value: f64) -> String {
+    format!("ε\u{a0}=\u{a0}{}", figure(value))
+}
+
 /// `1 in 100 000`.
 pub(crate) fn chance(share: f64) -> String {
     if !(share > 0.0 && share < 0.5) {
