@@ -71,10 +71,12 @@ impl Table {
         out
     }
 
-    /// An HTML table with `caption`, headers bound to their columns and rows.
+    /// An HTML table with `caption`, headers bound to their columns and rows. Wide ones can be scrolled,
+    /// with the keyboard too.
     pub fn to_html(&self, caption: &str) -> String {
         let mut out = format!(
-            "<div class=\"scroll\"><table>\n<caption>{}</caption>\n<thead><tr>",
+            "<div class=\"scroll\" role=\"region\" aria-label=\"{0}\" tabindex=\"0\"><table>\n\
+             <caption>{0}</caption>\n<thead><tr>",
             escape(caption)
         );
         for (title, align) in &self.columns {

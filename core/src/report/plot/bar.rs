@@ -27,6 +27,13 @@ pub struct Bar {
     pub group: usize,
 }
 
+impl Bar {
+    /// Counted, not estimated: its interval is the value itself, so there is none to draw.
+    fn is_exact(&self) -> bool {
+        self.low == self.value && self.high == self.value
+    }
+}
+
 /// Bars with intervals on an axis from 0 to 100 %.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct BarChart {
@@ -91,12 +98,12 @@ impl BarChart {
     /// In words: every bar with its interval.
     fn description(&self) -> String {
         let bar = |bar: &Bar| {
+            let value = percent(bar.value);
+            if bar.is_exact() {
+                return format!("{}: {value}.", bar.label);
+            }
             let (low, high) = (percent(bar.low), percent(bar.high));
-            format!(
-                "{}: {}, between {low} and {high}.",
-                bar.label,
-                percent(bar.value)
-            )
+            format!("{}: {value}, between {low} and {high}.", bar.label)
         };
         let mut words: Vec<_> = self.bars.iter().map(bar).collect();
         words.extend(
@@ -116,11 +123,16 @@ fn draw(bar: &Bar, scale: &Scale, middle: f64) -> String {
     let room = ((WIDTH - LEFT) / super::CHARACTER) as usize;
     let mut out = text(LEFT, middle - 14.0, "", &shortened(&bar.label, room));
     out += &format!(
-        "<rect class=\"bar fill-{style}\" x=\"{zero:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"12\"/>\n\
-         <path class=\"whisker\" d=\"M{low:.1} {:.1}v14m0 -7H{high:.1}m0 -7v14\"/>\n",
-        middle - 7.0
+        "<rect class=\"bar fill-{style}\" x=\"{zero:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"12\"/>\n"
     );
-    let figure = format!("{} ± {half:.1}", percent(finite(bar.value)));
+    let mut figure = percent(finite(bar.value));
+    if !bar.is_exact() {
+        out += &format!(
+            "<path class=\"whisker\" d=\"M{low:.1} {:.1}v14m0 -7H{high:.1}m0 -7v14\"/>\n",
+            middle - 7.0
+        );
+        figure += &format!(" ± {half:.1}");
+    }
     out + &text(WIDTH - VALUES + 8.0, middle + 4.0, "", &figure)
 }
 
@@ -170,6 +182,15 @@ mod tests {
             svg.contains("zero-shot: 25.0 %, between 20.0 % and 30.0 %. chance: 50.0 %."),
             "{svg}"
         );
+    }
+
+    #[test]
+    fn what_is_known_exactly_has_no_interval() {
+        let mut chart = chart("counted", 0.25);
+        (chart.bars[0].low, chart.bars[0].high) = (0.25, 0.25);
+        let svg = chart.to_svg();
+        assert!(!svg.contains("whisker") && !svg.contains('±'), "{svg}");
+        assert!(svg.contains("counted: 25.0 %. chance"), "{svg}");
     }
 
     #[test]
