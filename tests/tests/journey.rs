@@ -24,15 +24,25 @@ mod harness;
 mod loads;
 #[path = "journey/netlog.rs"]
 mod netlog;
+#[path = "journey/newcomer.rs"]
+mod newcomer;
 #[path = "journey/options.rs"]
 mod options;
 #[path = "journey/place.rs"]
 mod place;
+#[path = "journey/real.rs"]
+mod real;
+#[path = "journey/resume.rs"]
+mod resume;
 #[path = "journey/server.rs"]
 mod server;
+#[path = "journey/steps.rs"]
+mod steps;
 #[path = "journey/tiny.rs"]
 mod tiny;
 #[path = "journey/traces.rs"]
 mod traces;
+#[path = "journey/trouble.rs"]
+mod trouble;
 #[path = "journey/wire.rs"]
 mod wire;

@@ -46,6 +46,12 @@ impl Browser {
         self.debugger("Network.emulateNetworkConditions", &params);
     }
 
+    /// Ends the process that drives the graphics card, as a bad driver does.
+    #[track_caller]
+    pub(crate) fn crash_graphics(&self) {
+        self.debugger("Browser.crashGpuProcess", &json!({}));
+    }
+
     /// Lets downloads arrive in [`Browser::downloads`].
     #[track_caller]
     pub(super) fn keep_downloads(&self) {

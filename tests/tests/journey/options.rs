@@ -41,11 +41,10 @@ impl Options {
         add(format!("--user-data-dir={}", profile.display()));
         add(format!("--log-net-log={}", log.display()));
         add("--net-log-capture-mode=Everything".to_owned());
-        if self.webgpu {
-            add("--enable-unsafe-webgpu".to_owned());
-            add("--use-webgpu-adapter=swiftshader".to_owned());
-        }
         self.args.iter().cloned().for_each(add);
+        if !self.webgpu {
+            args.retain(|arg| !arg.as_str().is_some_and(|arg| arg.contains("webgpu")));
+        }
         // The home page of a distribution is somebody's server.
         all["goog:chromeOptions"]["prefs"] = json!({
             "session": { "restore_on_startup": 4, "startup_urls": ["about:blank"] },

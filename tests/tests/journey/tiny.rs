@@ -60,6 +60,24 @@ impl Tiny {
         self.folder.path().join("rows.csv")
     }
 
+    /// The teacher that the student stands in for, as a folder: the same model, whole.
+    pub(crate) fn teacher(&self) -> PathBuf {
+        let folder = self.folder.path().join("teacher");
+        fs::create_dir_all(&folder).unwrap();
+        for name in ["config.json", "model.safetensors"] {
+            fs::copy(fixture().join(name), folder.join(name)).unwrap();
+        }
+        fs::write(folder.join("tokenizer.json"), tokenizer().to_string()).unwrap();
+        folder
+    }
+
+    /// The task as a file.
+    pub(crate) fn task(&self) -> PathBuf {
+        let path = self.folder.path().join("toy.toml");
+        fs::write(&path, TASK_FILE).unwrap();
+        path
+    }
+
     /// A further table beside it, with a text of one's own in every row.
     pub(crate) fn table_with(&self, name: &str, rows: usize, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
@@ -103,7 +121,7 @@ fn bundle() -> Vec<u8> {
 }
 
 fn student() -> Checkpoint {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models/llama");
+    let folder = fixture();
     let read = |name: &str| fs::read(folder.join(name)).unwrap();
     let weights: SharedBytes = Arc::new(read("model.safetensors"));
     let folder = Folder {
@@ -113,6 +131,10 @@ fn student() -> Checkpoint {
         ..Folder::default()
     };
     folder.read().unwrap()
+}
+
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models/llama")
 }
 
 fn tokenizer() -> Value {

@@ -21,6 +21,8 @@ pub(super) struct Devices {
     /// Opened at most once: a second initialisation is refused.
     opened: Option<Device>,
     speeds: [Option<f64>; 2],
+    /// Workers that compute together on the processor, once that is known.
+    hands: usize,
 }
 
 /// What was found of a graphics card.
@@ -45,6 +47,7 @@ impl Devices {
             graphics,
             opened: None,
             speeds: [None; 2],
+            hands: 1,
         }
     }
 
@@ -80,8 +83,9 @@ impl Devices {
     }
 
     /// Takes note of a measurement, in examples a second.
-    pub(super) fn measured(&mut self, kind: DeviceKind, speed: f64) {
+    pub(super) fn measured(&mut self, kind: DeviceKind, speed: f64, hands: usize) {
         self.speeds[index(kind)] = Some(speed);
+        self.hands = self.hands.max(hands);
     }
 
     /// Gives the graphics card up for the rest of the session.
@@ -104,7 +108,10 @@ impl Devices {
         };
         let processor = DeviceReport {
             kind: DeviceKind::Cpu,
-            name: "WebAssembly with SIMD, one thread".to_owned(),
+            name: match self.hands {
+                1 => "WebAssembly with SIMD".to_owned(),
+                hands => format!("WebAssembly with SIMD, {hands} workers"),
+            },
             unusable: None,
             note: None,
             speed: self.speeds[1],

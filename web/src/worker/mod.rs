@@ -7,6 +7,8 @@ mod device;
 mod evaluate;
 mod files;
 mod handover;
+mod helper;
+mod helpers;
 mod kept;
 mod library;
 mod logs;
@@ -22,8 +24,8 @@ use crate::protocol::{Answer, Stage};
 
 /// Starts the worker: it listens until its tab is closed.
 pub fn run() {
+    use wasm_bindgen::JsCast as _;
     logs::install();
-    let (port, inbox) = port::open();
     std::panic::set_hook(Box::new(|panic| {
         web_sys::console::error_1(&panic.to_string().into());
         port::last_words(&Answer::Error {
@@ -33,6 +35,12 @@ pub fn run() {
             ),
         });
     }));
+    let scope: web_sys::DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
+    if scope.name() == helpers::NAME {
+        wasm_bindgen_futures::spawn_local(helper::serve(scope));
+        return;
+    }
+    let (port, inbox) = port::open();
     wasm_bindgen_futures::spawn_local(session::serve(port, inbox));
 }
 

@@ -6,15 +6,19 @@ use anyhow::{Context as _, Result, ensure};
 use post_core::dp::{Entropy, Plan};
 use post_core::optim::DeviceError;
 use post_core::prompt::archive;
-use post_core::tune::{ClassHead, Handover, Privacy, Setup, StepReport, TuneError, Tuner, Within};
+use post_core::task::{Example, LabelWords};
+use post_core::tune::{
+    ClassHead, Handover, Helpers, Privacy, Setup, StepReport, TuneError, Tuner, Within,
+};
 
 use super::device::{self, Unsound};
+use super::helpers::{self, Crew, Preparation};
 use super::port::{Port, now};
 use super::storage::Storage;
 use super::student::Student;
 use super::tables::Data;
 use super::{kept, suggest};
-use crate::protocol::{Answer, Finished, Kept, Meter, Progress, Settings, Stage};
+use crate::protocol::{Answer, DeviceKind, Finished, Kept, Meter, Progress, Settings, Stage};
 
 /// Steps between two looks at the meter, as a share of all.
 const METER: f64 = 0.05;
@@ -128,6 +132,7 @@ impl Run<'_> {
         } else {
             kept::reserve(self.storage, &data.train, plan).await?
         };
+        let helpers = self.helpers(encoder.words(), &examples).await;
         Ok(Setup {
             lm: Arc::clone(&student.lm),
             head: ClassHead::new(&student.lm, encoder.words()),
@@ -139,8 +144,27 @@ impl Run<'_> {
                 entropy: Entropy::from_os()?,
                 reserved,
             },
-            helpers: None,
+            helpers,
         })
+    }
+
+    /// Other workers that share the processor's cores; none where the graphics card computes, or the
+    /// browser gives none: the run is then slower and otherwise the same.
+    async fn helpers(&self, words: &LabelWords, examples: &[Example]) -> Option<Box<dyn Helpers>> {
+        let (student, tokens) = (self.student, self.settings.num_virtual_tokens);
+        let count = helpers::worth(student.lm.config());
+        if student.kind != DeviceKind::Cpu || count < 2 {
+            return None;
+        }
+        let hash = student.card.hash.clone();
+        let run = Preparation::new(hash, words, examples, tokens);
+        match Crew::start(count, &student.file, run).await {
+            Ok(crew) => Some(Box::new(crew)),
+            Err(error) => {
+                web_sys::console::warn_1(&format!("no helpers: {error:#}").into());
+                None
+            }
+        }
     }
 
     /// Keeps the run as it is; why not, if it can't. The run goes on all the same.

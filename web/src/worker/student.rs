@@ -14,8 +14,8 @@ use tokenizers::Tokenizer;
 use web_sys::Blob;
 
 use super::device::{self, Devices};
-use super::files;
 use super::port::{Port, now};
+use super::{files, helpers};
 use crate::protocol::{Answer, BundleCard, Choice, DeviceKind, Loading};
 
 /// Examples and tokens of the quick measurement.
@@ -154,8 +154,14 @@ impl Opened {
         let start = now();
         probe.pass().await?;
         device::sound()?;
-        let places = (rows * Probe::places(width)) as f64 / (now() - start).max(1e-6);
-        devices.measured(kind, places / Probe::places(width) as f64);
+        // A run on the processor has helpers.
+        let hands = match kind {
+            DeviceKind::Cpu => helpers::worth(lm.config()).max(1),
+            DeviceKind::WebGpu => 1,
+        };
+        let examples = (rows * hands) as f64 / (now() - start).max(1e-6);
+        let places = examples * Probe::places(width) as f64;
+        devices.measured(kind, examples, hands);
         Ok((lm, kind, places))
     }
 }

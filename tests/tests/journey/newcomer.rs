@@ -1,0 +1,138 @@
+//! A newcomer's whole path, and what is left of it on network and disk: nothing of the data.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use super::browser::Browser;
+use super::options::Options;
+use super::place;
+use super::server::Served;
+use super::tiny::Tiny;
+
+/// A word that occurs in the private rows and nowhere else in the world.
+const CANARY: &str = "zyqqurath";
+
+fn post_native(arguments: &[&str], paths: &[(&str, &Path)]) -> Output {
+    let mut command = Command::new(place::post_native());
+    command.args(arguments);
+    for (flag, path) in paths {
+        command.arg(flag).arg(path);
+    }
+    command.output().unwrap()
+}
+
+/// Light and dark, wide and narrow.
+fn look(browser: &Browser, step: &str) {
+    for (scheme, width) in [("light", 1280), ("dark", 390)] {
+        browser.prefers(&[("prefers-color-scheme", scheme)]);
+        browser.size(width, 1400);
+        browser.screenshot(&format!("{step}-{scheme}"));
+    }
+}
+
+#[test]
+fn from_a_table_to_a_prompt_that_the_provider_takes() {
+    let tiny = Tiny::new(40);
+    let (bundle, table) = (tiny.bundle(), tiny.table_with("private.csv", 60, CANARY));
+    let served = Served::start(&[&bundle], None);
+    let browser = Browser::start("newcomer", &Options::default());
+    browser.arrive(&served.url(""));
+    look(&browser, "1-arrived");
+    browser.load_student();
+    look(&browser, "2-loaded");
+    browser.script("performance.clearResourceTimings()", &[]);
+
+    browser.choose_table(&table);
+    look(&browser, "3-data");
+    browser.until_text("#odds-text", |said| !said.is_empty());
+    look(&browser, "4-privacy");
+    browser.start_run();
+    browser.finish_run();
+    look(&browser, "5-result");
+    let statement = browser.text("#result-statement");
+    assert!(statement.contains("differentially private"), "{statement}");
+
+    browser.type_into("#try-fields textarea", "a fine play");
+    browser.click("#try-go");
+    browser.until("an answer", || {
+        (browser.count("#tried svg, #tried table") > 0).then_some(())
+    });
+    browser.click("#test-go");
+    browser.until("a test", || {
+        (browser.count("#tested svg, #tested table") > 0).then_some(())
+    });
+    look(&browser, "6-tried");
+
+    let zip = browser.export("prompt-toy.zip");
+    let asked = browser.script(
+        "return performance.getEntriesByType('resource').length",
+        &[],
+    );
+    assert_eq!(
+        asked, 0,
+        "the page asked for something after the student was loaded"
+    );
+    let address = browser.script("return location.href", &[]);
+    assert_eq!(address, served.url(""));
+    let errors: Vec<_> = browser
+        .console()
+        .into_iter()
+        .filter(|line| line.level == "SEVERE")
+        .collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+
+    let traces = browser.quit();
+    traces.assert_only(&served.origin);
+    let found = traces.of(CANARY);
+    assert!(found.is_empty(), "traces of the data: {found:#?}");
+    assert!(
+        !zip.windows(CANARY.len())
+            .any(|part| part == CANARY.as_bytes())
+    );
+    accepted(&tiny, &zip);
+}
+
+/// The provider's side: the receipt holds, and the prompt transfers.
+fn accepted(tiny: &Tiny, zip: &[u8]) {
+    let folder = tempfile::tempdir().unwrap();
+    let prompt = folder.path().join("prompt-toy.zip");
+    fs::write(&prompt, zip).unwrap();
+    let verified = Command::new(place::post_native())
+        .args(["receipt", "verify"])
+        .arg(&prompt)
+        .output()
+        .unwrap();
+    assert!(verified.status.success(), "{verified:?}");
+    let transferred = post_native(
+        &["transfer", "--steps", "2", "--batch", "2"],
+        &[
+            ("--prompt", &prompt),
+            ("--student", &tiny.bundle()),
+            ("--teacher", &tiny.teacher()),
+            ("--task", &tiny.task()),
+            ("--public", &tiny.table()),
+            ("--run", &folder.path().join("run")),
+        ],
+    );
+    assert!(transferred.status.success(), "{transferred:?}");
+    let weights = folder.path().join("run/prompt/adapter_model.safetensors");
+    assert!(weights.is_file());
+}
+
+/// The worker keeps nothing private either: the same after a run that was broken off.
+#[test]
+fn a_closed_tab_leaves_no_example_behind() {
+    let tiny = Tiny::new(40);
+    let (bundle, table) = (tiny.bundle(), tiny.table_with("private.csv", 60, CANARY));
+    let served = Served::start(&[&bundle], None);
+    let browser = Browser::start("closed", &Options::default());
+    browser.arrive(&served.url(""));
+    browser.load_student();
+    browser.choose_table(&table);
+    browser.set("set-steps", "5000");
+    browser.start_run();
+    browser.until("a few steps", || (browser.steps_made() > 3).then_some(()));
+    let found = browser.quit().of(CANARY);
+    assert!(found.is_empty(), "traces of the data: {found:#?}");
+}

@@ -1,0 +1,136 @@
+//! What goes wrong is said, with the way out, and nothing else is lost.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::browser::Browser;
+use super::options::Options;
+use super::server::Served;
+use super::tiny::Tiny;
+
+fn arrived(name: &str, tiny: &Tiny) -> (Served, Browser) {
+    let bundle = tiny.bundle();
+    let served = Served::start(&[&bundle], None);
+    let browser = Browser::start(name, &Options::default());
+    browser.arrive(&served.url(""));
+    (served, browser)
+}
+
+fn error(browser: &Browser) -> String {
+    browser.until("an error", || browser.shows("#error").then_some(()));
+    browser.text("#error-text")
+}
+
+#[test]
+fn a_browser_without_webgpu_computes_on_the_processor_and_says_why() {
+    let tiny = Tiny::new(40);
+    let (_served, browser) = arrived("no-webgpu", &tiny);
+    browser.load_student();
+    browser.until_text("#device-chosen", |said| said == "the processor");
+    browser.click("#device summary");
+    let report = browser.text("#device-web-gpu-report");
+    assert!(report.contains("WebGPU"), "{report}");
+    assert_eq!(browser.property("#device-web-gpu", "disabled"), true);
+    browser.screenshot("device");
+}
+
+#[test]
+fn a_damaged_student_is_refused() {
+    let tiny = Tiny::new(40);
+    let mut bytes = fs::read(tiny.bundle()).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let damaged = tiny.bundle().with_file_name("damaged.post.safetensors");
+    fs::write(&damaged, &bytes).unwrap();
+    let (_served, browser) = arrived("damaged", &tiny);
+    browser.attach("#bundle-file", &damaged);
+    let said = error(&browser);
+    assert!(said.contains("hash"), "{said}");
+    browser.screenshot("refused");
+    browser.load_student();
+}
+
+#[test]
+fn a_table_that_is_none_is_refused_and_a_good_one_taken() {
+    let tiny = Tiny::new(40);
+    let bad = tiny.table().with_file_name("bad.csv");
+    fs::write(&bad, "text,text\na,b\n").unwrap();
+    let (_served, browser) = arrived("bad-table", &tiny);
+    browser.load_student();
+    browser.attach("#table-file", &bad);
+    let said = error(&browser);
+    assert!(said.contains("two columns are named `text`"), "{said}");
+    browser.screenshot("refused");
+    browser.choose_table(&tiny.table());
+}
+
+/// The cost of a run must be remembered before it is spent.
+#[test]
+fn without_room_nothing_starts_that_could_not_be_remembered() {
+    let tiny = Tiny::new(40);
+    let (served, browser) = arrived("no-room", &tiny);
+    browser.load_student();
+    browser.choose_table(&tiny.table());
+    let quota = json!({ "origin": served.origin, "quotaSize": 0 });
+    browser.debugger("Storage.overrideQuotaForOrigin", &quota);
+    browser.start_run();
+    let said = error(&browser);
+    assert!(said.contains("no room"), "{said}");
+    browser.screenshot("refused");
+    browser.debugger(
+        "Storage.overrideQuotaForOrigin",
+        &json!({ "origin": served.origin }),
+    );
+    browser.click("#error-close");
+    browser.start_run();
+    browser.finish_run();
+}
+
+/// The graphics card, as the processor plays it; the page offers it, and its owner chooses it.
+#[test]
+fn a_run_on_the_graphics_card_ends_too() {
+    let tiny = Tiny::new(40);
+    let bundle = tiny.bundle();
+    let served = Served::start(&[&bundle], None);
+    let options = Options {
+        webgpu: true,
+        ..Options::default()
+    };
+    let browser = Browser::start("graphics", &options);
+    browser.arrive(&served.url(""));
+    browser.click("#device summary");
+    browser.click("#device-web-gpu");
+    browser.load_student();
+    browser.until_text("#device-chosen", |said| said == "the graphics card");
+    browser.choose_table(&tiny.table());
+    browser.set("set-steps", "3");
+    browser.start_run();
+    browser.finish_run();
+    browser.screenshot("done");
+}
+
+/// The last checkpoint goes on, on the processor.
+#[test]
+fn a_lost_graphics_card_hands_the_run_to_the_processor() {
+    let tiny = Tiny::new(40);
+    let bundle = tiny.bundle();
+    let served = Served::start(&[&bundle], None);
+    let options = Options {
+        webgpu: true,
+        ..Options::default()
+    };
+    let browser = Browser::start("lost", &options);
+    browser.arrive(&served.url(""));
+    browser.click("#device summary");
+    browser.click("#device-web-gpu");
+    browser.load_student();
+    browser.choose_table(&tiny.table());
+    browser.set("set-steps", "300");
+    browser.start_run();
+    browser.until("a few steps", || (browser.steps_made() > 1).then_some(()));
+    browser.crash_graphics();
+    browser.until_text("#device-chosen", |said| said == "the processor");
+    browser.finish_run();
+    browser.screenshot("done");
+}
