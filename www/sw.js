@@ -10,8 +10,9 @@ const PREFIX = "post-page-";
 const CACHE = PREFIX + VERSION;
 const listed = new Set(FILES.map((file) => new URL(file, self.registration.scope).href));
 
-// All files or none: a cache with a gap would break the page offline.
-const keep = async () => (await caches.open(CACHE)).addAll([...listed].map((url) => new Request(url, { cache: "reload" })));
+// All files or none: a cache with a gap would break the page offline. Asks whether what the browser
+// has is still what the server has, so nothing is fetched twice.
+const keep = async () => (await caches.open(CACHE)).addAll([...listed].map((url) => new Request(url, { cache: "no-cache" })));
 
 const forgetOld = async () => {
   const names = await caches.keys();

@@ -3,4 +3,5 @@
 //! Nothing but the messages of [`protocol`] passes between them.
 
 pub mod protocol;
+#[cfg(feature = "worker")]
 pub mod worker;

@@ -14,6 +14,8 @@ use crate::tools;
 
 /// The two programs of `post-web`.
 const PROGRAMS: [&str; 2] = ["page", "worker"];
+/// The page is built without the engine, which would make it many times as large.
+const PAGE_ONLY: [&str; 1] = ["--no-default-features"];
 const SOURCE: &str = "www";
 /// The style of plots and tables, which the page shares with the report.
 const STYLE: &str = "core/src/report/style.css";
@@ -24,13 +26,9 @@ pub(super) fn run(dist: &Path) -> Result<()> {
     tools::wasm_target()?;
     tools::wasm_opt()?;
     let path = path_with(&tools::wasm_tools()?)?;
-    say("Building the page and its worker");
-    let arguments = ["--package", "post-web", "--profile", PROFILE];
-    shell::run(
-        cargo("build")
-            .args(arguments)
-            .args(["--target", tools::WASM]),
-    )?;
+    for program in PROGRAMS {
+        compile(program)?;
+    }
     empty(dist)?;
     for program in PROGRAMS {
         bind(program, dist, &path)?;
@@ -40,6 +38,17 @@ pub(super) fn run(dist: &Path) -> Result<()> {
         copy(&file, dist)?;
     }
     seal::seal(dist)
+}
+
+fn compile(program: &str) -> Result<()> {
+    say(&format!("Building the {program}"));
+    let mut build = cargo("build");
+    build.args(["--package", "post-web", "--bin", program]);
+    build.args(["--profile", PROFILE, "--target", tools::WASM]);
+    if program == "page" {
+        build.args(PAGE_ONLY);
+    }
+    shell::run(&mut build)
 }
 
 /// What lies there from before would be listed as part of the page.

@@ -119,7 +119,26 @@ fn label_column(page: &Page) -> Outcome<Option<Column>> {
         .cloned())
 }
 
-/// One class for each value of the label column, spoken for by the value itself.
+/// The class that a value stands for: one of the task's where their names begin alike, such as `pos` and
+/// `positive`; else a class of its own, for which the value itself speaks.
+fn class_for(value: &str, task: &[TaskClass]) -> TaskClass {
+    let lower = value.to_lowercase();
+    let alike = |class: &&TaskClass| {
+        let name = class.name.to_lowercase();
+        !name.is_empty() && (name.starts_with(&lower) || lower.starts_with(&name))
+    };
+    let (name, words) = match task.iter().find(alike) {
+        Some(class) => (class.name.clone(), class.words.clone()),
+        None => (value.to_owned(), vec![lower]),
+    };
+    TaskClass {
+        name,
+        values: vec![value.to_owned()],
+        words,
+    }
+}
+
+/// One class for each value of the label column.
 fn take_values(page: &Page) -> Outcome {
     let column = label_column(page)?.filter(|column| !column.values.is_empty());
     let Some(column) = column else {
@@ -129,13 +148,14 @@ fn take_values(page: &Page) -> Outcome {
         );
     };
     let values = column.values.iter().map(|(value, _)| value.trim());
-    let classes: Vec<_> = values
-        .filter(|value| !value.is_empty())
-        .map(|value| TaskClass {
-            name: value.to_owned(),
-            values: vec![value.to_owned()],
-            words: vec![value.to_lowercase()],
-        })
-        .collect();
+    let task = read()?;
+    let mut classes: Vec<TaskClass> = Vec::new();
+    for value in values.filter(|value| !value.is_empty()) {
+        let class = class_for(value, &task);
+        match classes.iter_mut().find(|known| known.name == class.name) {
+            Some(known) => known.values.extend(class.values),
+            None => classes.push(class),
+        }
+    }
     fill(page, &classes)
 }

@@ -63,7 +63,7 @@ fn in_words(page: &Page, cost: &Cost) -> String {
         _ => "a certain row is in your table",
     };
     let right = if cost.right > 0.99 {
-        format!("{:.3} %", (1e5 * cost.right).ceil() / 1e3)
+        format!("{:.3} % of", (1e5 * cost.right).ceil() / 1e3)
     } else {
         format!("{} of 100", odds::of_hundred(cost.right))
     };

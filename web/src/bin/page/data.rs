@@ -56,7 +56,7 @@ fn open(page: &Page, name: Option<String>, file: Option<&Blob>) -> Outcome {
 /// What follows from the table before has to wait for the new one.
 fn lock(page: &Page) -> Outcome {
     page.table.replace(None);
-    page.resumable.set(false);
+    page.resumable.set(None);
     steps::open(Step::Data)?;
     steps::lock(Step::Privacy)?;
     steps::lock(Step::Try)

@@ -45,10 +45,13 @@ fn ids(kind: DeviceKind) -> (&'static str, &'static str) {
 }
 
 fn about(device: &DeviceReport) -> String {
+    if let Some(reason) = &device.unusable {
+        return reason.clone();
+    }
     let speed = device
         .speed
         .map(|speed| format!("{} examples a second", words::figure(speed)));
     let name = Some(device.name.clone()).filter(|name| !name.is_empty());
-    let facts = [name, speed, device.note.clone(), device.unusable.clone()];
+    let facts = [name, speed, device.note.clone()];
     facts.into_iter().flatten().collect::<Vec<_>>().join(". ")
 }

@@ -82,7 +82,7 @@ pub(crate) fn fits(page: &Page, resumable: bool) -> Outcome {
 }
 
 pub(crate) fn discarded(page: &Page) -> Outcome {
-    page.resumable.set(false);
+    page.resumable.set(None);
     offer(page, None)?;
     privacy::allow(page)
 }

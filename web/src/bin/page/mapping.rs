@@ -196,6 +196,11 @@ fn read(page: &Page) -> Outcome<Result<Mapping, String>> {
 /// Has the worker read the rows.
 pub(crate) fn send(page: &Page, mapping: Mapping) -> Outcome {
     fault::clear()?;
+    read_rows(page, mapping)
+}
+
+/// The same, with a message about something else left in sight.
+pub(crate) fn read_rows(page: &Page, mapping: Mapping) -> Outcome {
     dom::text("map-note", "Reading the rows…")?;
     dom::enable("map", false)?;
     page.mapping.replace(Some(mapping.clone()));

@@ -66,10 +66,10 @@ pub(crate) fn suggest(page: &Page, suggested: Settings, resumable: bool) -> Outc
         settings.epsilon = before.epsilon;
         settings.unit = before.unit;
     }
-    if resumable && let Some(kept) = page.kept.borrow().as_ref() {
-        settings = kept.settings;
+    if resumable {
+        settings = suggested;
     }
-    page.resumable.set(resumable);
+    page.resumable.set(resumable.then_some(suggested));
     page.settings.set(Some(settings));
     fill(&settings)?;
     steps::open(Step::Privacy)?;
@@ -187,7 +187,9 @@ pub(crate) fn allow(page: &Page) -> Outcome {
     let known = page.cost.borrow().is_some();
     let ready = known && !page.unread.get() && !page.running.get();
     dom::enable("start", ready)?;
-    dom::show("start-resume", page.resumable.get())?;
+    let resumable = page.resumable.get().is_some();
+    dom::attribute("start", "class", if resumable { "" } else { "primary" })?;
+    dom::show("start-resume", resumable)?;
     dom::enable("start-resume", !page.unread.get() && !page.running.get())
 }
 

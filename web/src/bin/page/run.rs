@@ -6,7 +6,7 @@ use post_web::protocol::{Finished, Kept, Meter, Progress, Request, Settings, Sta
 use crate::dom::{self, Drawing, Outcome};
 use crate::steps::{self, Step};
 use crate::words;
-use crate::{Page, export, fault, guard, kept, privacy};
+use crate::{Page, export, fault, guard, kept, mapping, privacy};
 
 /// The curve is drawn at most so often, in milliseconds.
 const DRAWN_EVERY: f64 = 500.0;
@@ -64,7 +64,7 @@ pub(crate) fn begin(page: &Page, settings: Settings, resume: bool) -> Outcome {
 
 /// Goes on with the interrupted run, with the settings that it began with.
 pub(crate) fn resume_kept(page: &Page) -> Outcome {
-    let settings = page.kept.borrow().as_ref().map(|kept| kept.settings);
+    let settings = page.resumable.get();
     settings.map_or(Ok(()), |settings| begin(page, settings, true))
 }
 
@@ -176,18 +176,19 @@ pub(crate) fn stopped(page: &Page, kept: Option<Kept>) -> Outcome {
         ),
         None => "Stopped. Nothing of it could be kept.".to_owned(),
     };
-    page.resumable.set(kept.is_some());
+    page.resumable.set(kept.as_ref().map(|kept| kept.settings));
     dom::show("continue", kept.is_some())?;
     dom::text("run-note", &words)?;
     page.kept.replace(kept);
     privacy::ask(page)
 }
 
-/// It broke off; what was kept of it is still kept.
+/// It broke off; what was kept of it is still kept, and the worker says whether it fits.
 pub(crate) fn failed(page: &Page) -> Outcome {
     over(page)?;
     dom::text("run-text", "Interrupted")?;
-    privacy::ask(page)
+    let mapping = page.mapping.borrow().clone();
+    mapping.map_or(Ok(()), |mapping| mapping::read_rows(page, mapping))
 }
 
 /// The worker itself is gone.
@@ -207,7 +208,7 @@ pub(crate) fn done(page: &Page, finished: &Finished) -> Outcome {
     dom::progress("run-bar", Some(1.0))?;
     steps::done(Step::Run)?;
     steps::open(Step::Try)?;
-    page.resumable.set(false);
+    page.resumable.set(None);
     kept::offer(page, None)?;
     export::show(finished)?;
     privacy::ask(page)

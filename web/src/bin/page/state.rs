@@ -36,8 +36,8 @@ pub(crate) struct State {
     pub(crate) kept: RefCell<Option<Kept>>,
     /// Its owner wants to go on with it.
     pub(crate) returning: Cell<bool>,
-    /// It fits the rows that were read.
-    pub(crate) resumable: Cell<bool>,
+    /// Its settings, when it fits the rows that were read.
+    pub(crate) resumable: Cell<Option<Settings>>,
     /// The data form differs from what the worker has read.
     pub(crate) unread: Cell<bool>,
     /// The worker is gone.
