@@ -27,13 +27,18 @@ pub(super) async fn serve(scope: DedicatedWorkerGlobalScope) {
     scope.set_onmessage(Some(listener.as_ref().unchecked_ref()));
     listener.forget();
     let mut helper = None;
+    heard(say(&scope, &Report::Ready, &Array::new()));
     while let Some(order) = orders.next().await {
         let (report, beside) = obey(&mut helper, &order)
             .await
             .unwrap_or_else(|error| (Report::Failed(format!("{error:#}")), Array::new()));
-        if let Err(error) = say(&scope, &report, &beside) {
-            web_sys::console::error_1(&format!("{error:#}").into());
-        }
+        heard(say(&scope, &report, &beside));
+    }
+}
+
+fn heard(said: Result<()>) {
+    if let Err(error) = said {
+        web_sys::console::error_1(&format!("{error:#}").into());
     }
 }
 

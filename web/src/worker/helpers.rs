@@ -58,7 +58,7 @@ pub(super) struct Preparation {
 /// From a helper.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Report {
-    /// It is ready.
+    /// It listens, or it is prepared.
     Ready,
     /// Gradients and losses come with it.
     Done,
@@ -118,16 +118,16 @@ impl Crew {
         let hands = (0..count)
             .map(|_| Hand::start())
             .collect::<Result<Vec<_>>>()?;
+        // What is said to a worker before it listens is lost.
+        for hand in &hands {
+            hand.ready().await?;
+        }
         let order = Order::Prepare(Box::new(run));
         for hand in &hands {
             hand.send(&order, &Array::of1(file))?;
         }
         for hand in &hands {
-            let (report, _) = hand.report().await?;
-            ensure!(
-                matches!(report, Report::Ready),
-                "a helper answered out of turn"
-            );
+            hand.ready().await?;
         }
         Ok(Self(hands))
     }
@@ -211,6 +211,15 @@ impl Hand {
             (Report::Failed(reason), _) => anyhow::bail!("a helper failed: {reason}"),
             report => Ok(report),
         }
+    }
+
+    async fn ready(&self) -> Result<()> {
+        let (report, _) = self.report().await?;
+        ensure!(
+            matches!(report, Report::Ready),
+            "a helper answered out of turn"
+        );
+        Ok(())
     }
 
     async fn gradients(&self) -> Result<HostGradients> {
