@@ -36,6 +36,12 @@ impl Browser {
         self.debugger("Emulation.setDeviceMetricsOverride", &size);
     }
 
+    /// The size of the window again, where everything that is seen can be clicked.
+    #[track_caller]
+    pub(crate) fn own_size(&self) {
+        self.debugger("Emulation.clearDeviceMetricsOverride", &json!({}));
+    }
+
     /// Whether there is a network.
     #[track_caller]
     pub(crate) fn offline(&self, offline: bool) {

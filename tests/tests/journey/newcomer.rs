@@ -11,7 +11,7 @@ use super::server::Served;
 use super::tiny::Tiny;
 
 /// A word that occurs in the private rows and nowhere else in the world.
-const CANARY: &str = "zyqqurath";
+const CANARY: &str = "zyqqurath-of-the-seventh-lake";
 
 fn post_native(arguments: &[&str], paths: &[(&str, &Path)]) -> Output {
     let mut command = Command::new(place::post_native());
@@ -29,6 +29,7 @@ fn look(browser: &Browser, step: &str) {
         browser.size(width, 1400);
         browser.screenshot(&format!("{step}-{scheme}"));
     }
+    browser.own_size();
 }
 
 #[test]

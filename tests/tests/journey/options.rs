@@ -9,7 +9,9 @@ const DRIVER: &str = include_str!("../../webdriver.json");
 
 /// What Chromium would ask of its makers on its own, beyond what `webdriver.json` switches off: it
 /// takes time, and clutters the log.
-const QUIET: [&str; 7] = [
+const QUIET: [&str; 8] = [
+    // What scrolls slowly can't be clicked meanwhile.
+    "--force-prefers-reduced-motion",
     "--disable-default-apps",
     "--disable-extensions",
     "--disable-domain-reliability",
