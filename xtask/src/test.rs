@@ -129,14 +129,9 @@ fn browser() -> Result<()> {
     command
         .args(["test", "--headless", "--chrome", "--chromedriver"])
         .arg(driver);
-    command.args([
-        "--mode",
-        "no-install",
-        "--release",
-        "tests",
-        "--test",
-        "browser",
-    ]);
+    // The page's own profile, so that the crates it needs are compiled once.
+    command.args(["--mode", "no-install", "tests"]);
+    command.args(["--profile", web::PROFILE, "--test", "browser"]);
     command.env("PATH", path);
     // A slow machine is not a failing one.
     command

@@ -37,7 +37,7 @@ fn three_steps_with_the_real_student() {
     for number in 0..4 {
         for (good, bad) in GOOD.iter().zip(BAD) {
             rows += &format!(
-                "{good} ({number}),fresh,film {number}\n{bad} ({number}),rotten,film {number}\n"
+                "\"{good} ({number})\",fresh,film {number}\n\"{bad} ({number})\",rotten,film {number}\n"
             );
         }
     }

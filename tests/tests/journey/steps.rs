@@ -35,7 +35,7 @@ impl Browser {
     pub(crate) fn set(&self, id: &str, value: &str) {
         self.script(
             "const field = document.getElementById(arguments[0]);
-             field.closest('details').open = true;
+             for (let at = field; at; at = at.parentElement) if (at.tagName === 'DETAILS') at.open = true;
              field.value = arguments[1];
              field.dispatchEvent(new Event('input', { bubbles: true }));
              field.dispatchEvent(new Event('change', { bubbles: true }));",

@@ -48,6 +48,7 @@ fn a_damaged_student_is_refused() {
     let said = error(&browser);
     assert!(said.contains("hash"), "{said}");
     browser.screenshot("refused");
+    browser.click("#error-close");
     browser.load_student();
 }
 
@@ -62,6 +63,7 @@ fn a_table_that_is_none_is_refused_and_a_good_one_taken() {
     let said = error(&browser);
     assert!(said.contains("two columns are named `text`"), "{said}");
     browser.screenshot("refused");
+    browser.click("#error-close");
     browser.choose_table(&tiny.table());
 }
 
@@ -72,7 +74,7 @@ fn without_room_nothing_starts_that_could_not_be_remembered() {
     let (served, browser) = arrived("no-room", &tiny);
     browser.load_student();
     browser.choose_table(&tiny.table());
-    let quota = json!({ "origin": served.origin, "quotaSize": 0 });
+    let quota = json!({ "origin": served.origin, "quotaSize": 1 });
     browser.debugger("Storage.overrideQuotaForOrigin", &quota);
     browser.start_run();
     let said = error(&browser);

@@ -51,7 +51,7 @@ impl Run<'_> {
         let setup = self.setup(&plan, resume.is_some()).await?;
         self.say_stage(Stage::SelfTest).await;
         let mut tuner = Tuner::start(setup, resume.as_deref()).await?;
-        device::sound()?;
+        device::sound(self.student.kind)?;
         if resume.is_none() {
             let unstored = self.keep(&plan, &tuner).await;
             self.say_checkpoint(&tuner, unstored);
@@ -80,7 +80,7 @@ impl Run<'_> {
             let Some(report) = self.step(tuner, &mut pace, made).await? else {
                 return Ok(made == plan.steps());
             };
-            device::sound()?;
+            device::sound(self.student.kind)?;
             let unstored = self.keep(plan, tuner).await;
             self.say_checkpoint(tuner, unstored);
             self.say_step(&report);

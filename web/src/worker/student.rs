@@ -153,7 +153,7 @@ impl Opened {
         }
         let start = now();
         probe.pass().await?;
-        device::sound()?;
+        device::sound(kind)?;
         // A run on the processor has helpers.
         let hands = match kind {
             DeviceKind::Cpu => helpers::worth(lm.config()).max(1),

@@ -20,7 +20,7 @@ const SOURCE: &str = "www";
 /// The style of plots and tables, which the page shares with the report.
 const STYLE: &str = "core/src/report/style.css";
 /// Small before fast to build: everybody who opens the page loads it.
-const PROFILE: &str = "wasm";
+pub(crate) const PROFILE: &str = "wasm";
 
 pub(super) fn run(dist: &Path) -> Result<()> {
     tools::wasm_target()?;

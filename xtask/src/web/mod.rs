@@ -4,6 +4,8 @@
 mod build;
 mod serve;
 
+pub(crate) use build::PROFILE;
+
 use std::path::Path;
 
 use anyhow::Result;
