@@ -113,10 +113,10 @@ impl Library {
             port,
         };
         if !keep {
-            return fetching.into_memory().await;
+            return fetching.gather().await;
         }
         shelve(storage, &listed).await?;
-        let kept = fetching.into_storage(storage, &place(hash)).await;
+        let kept = fetching.store(storage, &place(hash)).await;
         let file = storage.file(&place(hash)).await?;
         self.listed[at].stored = file.as_ref().map_or(0, |file| file.size() as u64);
         kept?;
@@ -237,7 +237,7 @@ struct Fetching<'a> {
 
 impl Fetching<'_> {
     /// Goes on where an earlier try ended.
-    async fn into_storage(&self, storage: &Storage, place: &str) -> Result<()> {
+    async fn store(&self, storage: &Storage, place: &str) -> Result<()> {
         let file = storage.append(place).await?;
         let mut bytes = file.size()?;
         if bytes > self.total {
@@ -256,7 +256,7 @@ impl Fetching<'_> {
         self.pump(&response, bytes, &Sink::Storage(&file)).await
     }
 
-    async fn into_memory(&self) -> Result<Blob> {
+    async fn gather(&self) -> Result<Blob> {
         let response = get(self.name, 0).await?;
         let parts = js_sys::Array::new();
         self.pump(&response, 0, &Sink::Memory(&parts)).await?;
