@@ -89,6 +89,27 @@ fn without_room_nothing_starts_that_could_not_be_remembered() {
     browser.finish_run();
 }
 
+/// Two tabs that write the ledger at once would forget each other's run.
+#[test]
+fn while_another_tab_has_a_run_none_starts_here() {
+    let tiny = Tiny::new(40);
+    let (_served, browser) = arrived("two-tabs", &tiny);
+    browser.load_student();
+    browser.choose_table(&tiny.table());
+    // What another tab's worker does.
+    browser.script(
+        "navigator.locks.request('post-run', () => new Promise(end => { self.end = end; }));",
+        &[],
+    );
+    browser.start_run();
+    let said = error(&browser);
+    assert!(said.contains("another tab"), "{said}");
+    browser.script("self.end()", &[]);
+    browser.click("#error-close");
+    browser.start_run();
+    browser.finish_run();
+}
+
 /// The graphics card, as the processor plays it; the page offers it, and its owner chooses it.
 #[test]
 fn a_run_on_the_graphics_card_ends_too() {

@@ -5,6 +5,7 @@
 
 mod device;
 mod evaluate;
+mod exclusive;
 mod files;
 mod handover;
 mod helper;

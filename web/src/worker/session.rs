@@ -1,6 +1,6 @@
 //! One session: what is loaded, and what is done with it, one request after the other.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use futures_util::StreamExt as _;
 use post_core::prompt::{SoftPrompt, archive, peft};
 use web_sys::Blob;
@@ -12,7 +12,7 @@ use super::runs::{Ended, Run, finished, is_lost};
 use super::storage::Storage;
 use super::student::{self, Student};
 use super::tables::{self, Data};
-use super::{evaluate, files, handover, kept, suggest};
+use super::{evaluate, exclusive, files, handover, kept, suggest};
 use crate::protocol::{Answer, Choice, Cost, DeviceKind, From, Mapping, Request, Settings, Stage};
 
 /// What a tab holds.
@@ -27,6 +27,8 @@ struct Session {
     table: Option<tables::Opened>,
     data: Option<Data>,
     prompt: Option<SoftPrompt>,
+    /// Whether no other tab can start a run.
+    alone: bool,
 }
 
 /// Listens and answers until the tab is closed.
@@ -43,6 +45,7 @@ pub(super) async fn serve(port: Port, mut inbox: Inbox) {
         table: None,
         data: None,
         prompt: None,
+        alone: false,
     };
     session.say_ready().await;
     while let Some((request, file)) = inbox.next().await {
@@ -310,6 +313,11 @@ impl Session {
 
     async fn start(&mut self, settings: Settings, resume: bool) -> Result<()> {
         self.port.reset();
+        self.alone = self.alone || exclusive::hold().await;
+        ensure!(
+            self.alone,
+            "this page is open in another tab, which has a run; close it, so that both don't spend at once"
+        );
         let mut checkpoint = match resume {
             true => Some(kept::checkpoint(&self.storage).await?),
             false => None,
