@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::rc::Rc;
 
 use anyhow::{Context as _, Result, ensure};
 use futures_channel::mpsc::{self, UnboundedReceiver};
@@ -110,11 +111,12 @@ impl Preparation {
 }
 
 impl Crew {
-    /// Starts `count` helpers and waits until all are ready.
+    /// Starts `count` helpers and waits until all listen. It is done while a student is loaded, for it
+    /// fetches the page's own files again, and after that nothing shall be fetched.
     ///
     /// # Errors
-    /// When one can't be started or doesn't get ready.
-    pub(super) async fn start(count: usize, file: &Blob, run: Preparation) -> Result<Self> {
+    /// When one can't be started.
+    pub(super) async fn hire(count: usize) -> Result<Self> {
         let hands = (0..count)
             .map(|_| Hand::start())
             .collect::<Result<Vec<_>>>()?;
@@ -122,14 +124,22 @@ impl Crew {
         for hand in &hands {
             hand.ready().await?;
         }
+        Ok(Self(hands))
+    }
+
+    /// Gets all ready for a run.
+    ///
+    /// # Errors
+    /// When one doesn't get ready.
+    pub(super) async fn prepare(&self, file: &Blob, run: Preparation) -> Result<()> {
         let order = Order::Prepare(Box::new(run));
-        for hand in &hands {
+        for hand in &self.0 {
             hand.send(&order, &Array::of1(file))?;
         }
-        for hand in &hands {
+        for hand in &self.0 {
             hand.ready().await?;
         }
-        Ok(Self(hands))
+        Ok(())
     }
 
     /// Hands out work and gathers the answers in its order.
@@ -159,17 +169,23 @@ impl Crew {
     }
 }
 
-impl Helpers for Crew {
+/// A crew that works for a run, and stays when it is over.
+pub(super) struct Lent(pub(super) Rc<Crew>);
+
+impl Helpers for Lent {
     fn width(&self) -> usize {
-        self.0.len()
+        self.0.0.len()
     }
 
     fn gradients<'a>(&'a self, prompt: &'a [f32], work: &'a [MicroBatch]) -> Pending<'a> {
-        Box::pin(self.share(prompt, work.iter()))
+        Box::pin(self.0.share(prompt, work.iter()))
     }
 
     fn everyone<'a>(&'a self, prompt: &'a [f32], work: &'a MicroBatch) -> Pending<'a> {
-        Box::pin(self.share(prompt, std::iter::repeat_n(work, self.0.len())))
+        Box::pin(
+            self.0
+                .share(prompt, std::iter::repeat_n(work, self.width())),
+        )
     }
 }
 
@@ -213,12 +229,9 @@ impl Hand {
         }
     }
 
+    /// Waits until it is ready. Gradients of a step that was given up may come before.
     async fn ready(&self) -> Result<()> {
-        let (report, _) = self.report().await?;
-        ensure!(
-            matches!(report, Report::Ready),
-            "a helper answered out of turn"
-        );
+        while !matches!(self.report().await?, (Report::Ready, _)) {}
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! A run, from the owner's click to the receipt: what the terminal does, by the same code.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
@@ -12,13 +13,13 @@ use post_core::tune::{
 };
 
 use super::device::{self, Unsound};
-use super::helpers::{self, Crew, Preparation};
+use super::helpers::{Lent, Preparation};
 use super::port::{Port, now};
 use super::storage::Storage;
 use super::student::Student;
 use super::tables::Data;
 use super::{kept, suggest};
-use crate::protocol::{Answer, DeviceKind, Finished, Kept, Meter, Progress, Settings, Stage};
+use crate::protocol::{Answer, Finished, Kept, Meter, Progress, Settings, Stage};
 
 /// Steps between two looks at the meter, as a share of all.
 const METER: f64 = 0.05;
@@ -152,14 +153,10 @@ impl Run<'_> {
     /// browser gives none: the run is then slower and otherwise the same.
     async fn helpers(&self, words: &LabelWords, examples: &[Example]) -> Option<Box<dyn Helpers>> {
         let (student, tokens) = (self.student, self.settings.num_virtual_tokens);
-        let count = helpers::worth(student.lm.config());
-        if student.kind != DeviceKind::Cpu || count < 2 {
-            return None;
-        }
-        let hash = student.card.hash.clone();
-        let run = Preparation::new(hash, words, examples, tokens);
-        match Crew::start(count, &student.file, run).await {
-            Ok(crew) => Some(Box::new(crew)),
+        let crew = student.crew.as_ref()?;
+        let run = Preparation::new(student.card.hash.clone(), words, examples, tokens);
+        match crew.prepare(&student.file, run).await {
+            Ok(()) => Some(Box::new(Lent(Rc::clone(crew)))),
             Err(error) => {
                 web_sys::console::warn_1(&format!("no helpers: {error:#}").into());
                 None

@@ -1,5 +1,6 @@
 //! The student: out of its bundle, checked, and put on the faster device.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,8 +15,9 @@ use tokenizers::Tokenizer;
 use web_sys::Blob;
 
 use super::device::{self, Devices};
+use super::files;
+use super::helpers::{self, Crew};
 use super::port::{Port, now};
-use super::{files, helpers};
 use crate::protocol::{Answer, BundleCard, Choice, DeviceKind, Loading};
 
 /// Examples and tokens of the quick measurement.
@@ -33,6 +35,8 @@ pub(super) struct Student {
     pub(super) file: Blob,
     /// Places (tokens of prompt and text) a second, by the quick measurement.
     pub(super) places: f64,
+    /// Workers that share a run on the processor, where there are any.
+    pub(super) crew: Option<Rc<Crew>>,
 }
 
 /// A bundle that was read and checked.
@@ -115,6 +119,7 @@ impl Opened {
             Choice::Auto => self.on(DeviceKind::Cpu, devices, port).await?,
         };
         let tokenizer = self.checkpoint.tokenizer()?.clone();
+        let crew = crew(&lm, kind).await;
         Ok(Student {
             lm,
             tokenizer,
@@ -123,6 +128,7 @@ impl Opened {
             kind,
             file: self.file,
             places,
+            crew,
         })
     }
 
@@ -163,6 +169,21 @@ impl Opened {
         let places = examples * Probe::places(width) as f64;
         devices.measured(kind, examples, hands);
         Ok((lm, kind, places))
+    }
+}
+
+/// Helpers for a student on the processor; without any a run is slower and otherwise the same.
+async fn crew(lm: &Lm, kind: DeviceKind) -> Option<Rc<Crew>> {
+    let count = helpers::worth(lm.config());
+    if kind != DeviceKind::Cpu || count < 2 {
+        return None;
+    }
+    match Crew::hire(count).await {
+        Ok(crew) => Some(Rc::new(crew)),
+        Err(error) => {
+            web_sys::console::warn_1(&format!("no helpers: {error:#}").into());
+            None
+        }
     }
 }
 
