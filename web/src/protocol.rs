@@ -1,12 +1,12 @@
-//! What page and worker say to each other: every message is one of these as JSON, some with a file,
-//! a text of bytes or a `Blob`, beside it.
+//! What page and worker say to each other: every message is one of these as JSON, some with a file
+//! (a `Blob`, or bytes) beside it.
 //!
 //! ```text
 //! page → worker   device · load · cancel · forget · open · map · cost · start · pause · resume · stop
 //!                 · discard · try · test · export · import
-//! worker → page   ready · devices · loading · loaded · table · data · cost · started · progress
-//!                 · metrics · checkpoint · meter · paused · stopped · done · tried · tested · exported
-//!                 · imported · error
+//! worker → page   ready · devices · loading · cancelled · forgotten · loaded · table · data · cost
+//!                 · refused · starting · started · progress · metrics · checkpoint · meter · paused
+//!                 · stopped · discarded · done · tried · testing · tested · exported · imported · error
 //! ```
 //!
 //! Nothing in here leaves the tab. What is marked **private** was computed from the examples without

@@ -83,6 +83,31 @@ fn the_loss_falls_with_little_noise() {
     assert!(after < 0.95 * before, "{before} → {after}");
 }
 
+/// As a tab does whose owner stops the run: nothing of the step is kept, and the checkpoint goes on.
+#[test]
+fn a_step_that_is_given_up_leaves_nothing_behind() {
+    let begin = || setup(config(), private(48, 0.7, 0.3, 2));
+    let mut tuner = start(begin(), None).unwrap();
+    block_on(tuner.step()).unwrap().unwrap();
+    let before = tuner.checkpoint();
+    let mut heard = Vec::new();
+    {
+        let step = tuner.step_with(async |within| {
+            heard.push(within);
+            std::future::pending().await
+        });
+        let waker = std::task::Waker::noop();
+        let polled = std::pin::pin!(step).poll(&mut std::task::Context::from_waker(waker));
+        assert!(polled.is_pending());
+    }
+    assert!(heard[0].done > 0 && heard[0].done <= heard[0].drawn);
+    assert_eq!(tuner.checkpoint(), before);
+    // The drawn batch is lost, so this tuner makes no step out of it.
+    assert!(block_on(tuner.step()).is_err());
+    let mut resumed = start(begin(), Some(&before)).unwrap();
+    assert_eq!(block_on(resumed.step()).unwrap().unwrap().step, 2);
+}
+
 #[test]
 fn the_reported_loss_is_the_mean_over_the_drawn_examples() {
     let mut plain_setup = setup(config(), plain(1));

@@ -36,6 +36,21 @@ fn data_that_shares_rows_shares_the_budget() {
 }
 
 #[test]
+fn a_quote_is_what_the_run_then_costs() {
+    let plan = Plan::new(config()).unwrap();
+    let mut ledger = Ledger::new(1e3, plan.delta(), Entropy::insecure(1));
+    let data = ledger.identify(TEXTS);
+    for earlier in 0..2 {
+        let quote = ledger.quote(&data, &plan).unwrap();
+        assert_eq!(quote.earlier_runs, earlier);
+        assert_eq!(quote.spent, ledger.spent(&data).unwrap());
+        assert_eq!(quote.statement.contains("earlier runs"), earlier > 0);
+        ledger.reserve(&data, &plan).unwrap();
+        assert_eq!(quote.total, ledger.spent(&data).unwrap());
+    }
+}
+
+#[test]
 fn the_file_is_the_ledger() {
     let plan = Plan::new(config()).unwrap();
     let mut ledger = Ledger::new(100.0, 1e-2, Entropy::insecure(1));

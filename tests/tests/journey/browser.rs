@@ -212,6 +212,14 @@ impl Browser {
         self.console.borrow().clone()
     }
 
+    /// The console has told of no error.
+    #[track_caller]
+    pub(crate) fn assert_no_errors(&self) {
+        let lines = self.console().into_iter();
+        let errors: Vec<_> = lines.filter(|line| line.level == "SEVERE").collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+    }
+
     /// The folder where downloads arrive. One that isn't finished ends in `.crdownload`.
     pub(crate) fn downloads(&self) -> PathBuf {
         self.folder.path().join("downloads")

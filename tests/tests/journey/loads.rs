@@ -21,12 +21,7 @@ fn the_page_loads_its_engine_and_asks_nobody_else() {
     browser.prefers(&[("prefers-color-scheme", "dark")]);
     browser.size(390, 844);
     browser.screenshot("dark-narrow");
-    let errors: Vec<_> = browser
-        .console()
-        .into_iter()
-        .filter(|line| line.level == "SEVERE")
-        .collect();
-    assert!(errors.is_empty(), "{errors:#?}");
+    browser.assert_no_errors();
     let traces = browser.quit();
     let asked = traces.asked();
     for file in ["", "page_bg.wasm", "worker_bg.wasm"] {

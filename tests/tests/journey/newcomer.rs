@@ -70,12 +70,7 @@ fn from_a_table_to_a_prompt_that_the_provider_takes() {
     let zip = browser.export("prompt-toy.zip");
     let address = browser.script("return location.href", &[]);
     assert_eq!(address, format!("{origin}/"));
-    let errors: Vec<_> = browser
-        .console()
-        .into_iter()
-        .filter(|line| line.level == "SEVERE")
-        .collect();
-    assert!(errors.is_empty(), "{errors:#?}");
+    browser.assert_no_errors();
 
     let traces = browser.quit();
     traces.assert_only(&origin);

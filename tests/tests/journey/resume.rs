@@ -58,6 +58,12 @@ fn a_reloaded_tab_goes_on_where_it_was() {
     // One run, and not two, has been spent.
     browser.click("#stop");
     browser.until_text("#run-note", |said| said.starts_with("Stopped at step"));
+    browser.until("the cost so far", || {
+        let stale = browser.attribute("#cost", "data-stale");
+        stale.is_none().then_some(())
+    });
+    let spent = browser.text("#cost-ledger");
+    assert!(spent.starts_with("1 earlier run "), "{spent}");
 }
 
 #[test]

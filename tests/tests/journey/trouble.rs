@@ -17,6 +17,20 @@ fn arrived(name: &str, tiny: &Tiny) -> (Served, Browser) {
     (served, browser)
 }
 
+/// The page where the processor plays a graphics card, and its owner has chosen that.
+fn on_graphics(name: &str, tiny: &Tiny) -> (Served, Browser) {
+    let served = Served::start(&[&tiny.bundle()], None);
+    let options = Options {
+        webgpu: true,
+        ..Options::default()
+    };
+    let browser = Browser::start(name, &options);
+    browser.arrive(&served.url(""));
+    browser.click("#device summary");
+    browser.click("#device-web-gpu");
+    (served, browser)
+}
+
 fn error(browser: &Browser) -> String {
     browser.until("an error", || browser.shows("#error").then_some(()));
     browser.text("#error-text")
@@ -114,16 +128,7 @@ fn while_another_tab_has_a_run_none_starts_here() {
 #[test]
 fn a_run_on_the_graphics_card_ends_too() {
     let tiny = Tiny::new(40);
-    let bundle = tiny.bundle();
-    let served = Served::start(&[&bundle], None);
-    let options = Options {
-        webgpu: true,
-        ..Options::default()
-    };
-    let browser = Browser::start("graphics", &options);
-    browser.arrive(&served.url(""));
-    browser.click("#device summary");
-    browser.click("#device-web-gpu");
+    let (_served, browser) = on_graphics("graphics", &tiny);
     browser.load_student();
     browser.until_text("#device-chosen", |said| said == "the graphics card");
     browser.choose_table(&tiny.table());
@@ -137,16 +142,7 @@ fn a_run_on_the_graphics_card_ends_too() {
 #[test]
 fn a_lost_graphics_card_hands_the_run_to_the_processor() {
     let tiny = Tiny::new(40);
-    let bundle = tiny.bundle();
-    let served = Served::start(&[&bundle], None);
-    let options = Options {
-        webgpu: true,
-        ..Options::default()
-    };
-    let browser = Browser::start("lost", &options);
-    browser.arrive(&served.url(""));
-    browser.click("#device summary");
-    browser.click("#device-web-gpu");
+    let (_served, browser) = on_graphics("lost", &tiny);
     browser.load_student();
     browser.choose_table(&tiny.table());
     browser.set("set-steps", "300");

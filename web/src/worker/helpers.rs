@@ -12,7 +12,7 @@ use futures_channel::mpsc::{self, UnboundedReceiver};
 use futures_util::StreamExt as _;
 use js_sys::{Array, Float32Array};
 use post_core::dp::MicroBatch;
-use post_core::model::Config;
+use post_core::model::Lm;
 use post_core::optim::DeviceError;
 use post_core::task::{Example, LabelWords};
 use post_core::tune::{Helpers, HostGradients, Pending};
@@ -79,14 +79,14 @@ struct Hand {
 }
 
 /// How many helpers are worth having for such a student.
-pub(super) fn worth(config: &Config) -> usize {
+pub(super) fn worth(lm: &Lm) -> usize {
     let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
     let cores = scope.navigator().hardware_concurrency() as usize;
     // One core is left to the page, where there are enough.
     let hands = if cores > 2 { cores - 1 } else { cores };
-    let d = config.hidden_size;
-    let block = d * (2 * d + 2 * config.key_width()) + 3 * d * config.intermediate_size;
-    let copy = 4 * config.num_hidden_layers * block + 2 * config.vocab_size * d;
+    let config = lm.config();
+    // Blocks in f32, embeddings in f16.
+    let copy = 4 * lm.block_parameters() + 2 * config.vocab_size * config.hidden_size;
     hands.min(MOST).min(MEMORY / copy.max(1))
 }
 

@@ -1,7 +1,8 @@
 //! The worker: model, data and privacy engine. The page only draws what is said here.
 //!
 //! A private example comes in as a file that only this thread reads, and never goes out again but in
-//! the preview that its owner sees. There is no request to the network after a student is loaded.
+//! the preview that its owner sees. After a student is loaded nothing is fetched but what its owner asks
+//! for: the sample set, or another device, whose helpers are started from the page's own files.
 
 mod device;
 mod evaluate;
@@ -21,11 +22,12 @@ mod student;
 mod suggest;
 mod tables;
 
+use wasm_bindgen::JsCast as _;
+
 use crate::protocol::{Answer, Stage};
 
 /// Starts the worker: it listens until its tab is closed.
 pub fn run() {
-    use wasm_bindgen::JsCast as _;
     logs::install();
     std::panic::set_hook(Box::new(|panic| {
         web_sys::console::error_1(&panic.to_string().into());
@@ -47,7 +49,6 @@ pub fn run() {
 
 /// What a browser threw, as an error that a person can read.
 fn thrown(value: wasm_bindgen::JsValue) -> anyhow::Error {
-    use wasm_bindgen::JsCast as _;
     let text = value.dyn_ref::<js_sys::Error>().map(|error| {
         format!(
             "{}: {}",

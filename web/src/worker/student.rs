@@ -162,7 +162,7 @@ impl Opened {
         device::sound(kind)?;
         // A run on the processor has helpers.
         let hands = match kind {
-            DeviceKind::Cpu => helpers::worth(lm.config()).max(1),
+            DeviceKind::Cpu => helpers::worth(&lm).max(1),
             DeviceKind::WebGpu => 1,
         };
         let examples = (rows * hands) as f64 / (now() - start).max(1e-6);
@@ -174,7 +174,7 @@ impl Opened {
 
 /// Helpers for a student on the processor; without any a run is slower and otherwise the same.
 async fn crew(lm: &Lm, kind: DeviceKind) -> Option<Rc<Crew>> {
-    let count = helpers::worth(lm.config());
+    let count = helpers::worth(lm);
     if kind != DeviceKind::Cpu || count < 2 {
         return None;
     }
