@@ -294,7 +294,16 @@ fn norm(gradients: &[Vec<f32>]) -> f64 {
     let pieces = gradients
         .iter()
         .flat_map(|gradient| gradient.chunks(1 << 16));
-    let square = |piece: &[f32]| -> f64 { piece.iter().map(|&g| f64::from(g).powi(2)).sum() };
+    // Sums side by side: one sum would wait for each addition.
+    let square = |piece: &[f32]| {
+        let mut lanes = [0.0; 8];
+        for numbers in piece.chunks(lanes.len()) {
+            for (lane, &g) in lanes.iter_mut().zip(numbers) {
+                *lane += f64::from(g).powi(2);
+            }
+        }
+        lanes.iter().sum::<f64>()
+    };
     let squares: f64 = parallel::each(pieces.collect(), square).iter().sum();
     squares.sqrt()
 }

@@ -2,7 +2,8 @@
 //!
 //! Logits over a whole vocabulary are the largest tensors there are. Tracing them through autodiff
 //! would keep several copies; their slopes are known in closed form, so the graph can end at the
-//! hidden state: [`head_slope`] gives ∂loss/∂h, and `sum(h · ∂loss/∂h)` stands in for the loss.
+//! hidden state h: the model's head pulls the slope back to it, and `sum(h · ∂loss/∂h)` stands in for
+//! the loss.
 
 use burn::tensor::{Tensor, activation};
 
@@ -34,23 +35,6 @@ fn by_tensors(target: Tensor<2>, logits: Tensor<2>, temperature: f64) -> Softene
     let value = (p.clone() * (log_p - log_q)).sum_dim(1) * (temperature * temperature);
     let slope = (q - p) * temperature;
     Softened { value, slope }
-}
-
-/// The loss and ∂loss/∂hidden for `hidden` `[rows, d]`, where `head` makes logits `[rows, V]` and
-/// `loss` their value and slope. Both come back as plain tensors: `[rows, 1]` and `[rows, d]`.
-pub fn head_slope(
-    head: impl FnOnce(Tensor<2>) -> Tensor<2>,
-    hidden: Tensor<2>,
-    loss: impl FnOnce(Tensor<2>) -> Softened,
-) -> (Tensor<2>, Tensor<2>) {
-    // The head may be more than a matrix (BERT's has a layer and a norm), so its own backward pass
-    // is left to autodiff; it keeps only what a product with a frozen matrix needs.
-    let leaf = hidden.inner().autodiff().require_grad();
-    let logits = head(leaf.clone());
-    let Softened { value, slope } = loss(logits.clone().inner());
-    let mut grads = (logits * slope).sum().backward();
-    let gradient = leaf.grad_remove(&mut grads);
-    (value, gradient.unwrap_or_else(|| leaf.inner().zeros_like()))
 }
 
 #[cfg(test)]
@@ -103,17 +87,14 @@ mod tests {
         assert!((slope[0] + 0.25).abs() < 1e-6 && (slope[1] - 0.25).abs() < 1e-6);
     }
 
-    /// The slope written down equals the one that autodiff traces, also through a head that is more
-    /// than a matrix.
+    /// The slope written down equals the one that autodiff traces.
     #[test]
     fn slopes_equal_autodiffs() {
-        let (target, hidden) = (noise([5, 23], 3), noise([5, 20], 4));
-        let head = |hidden: Tensor<2>| activation::gelu(hidden).matmul(noise([20, 23], 5));
+        let (target, logits) = (noise([5, 23], 3), noise([5, 23], 4));
         for temperature in [1.0, 2.0] {
-            let loss = |logits| divergence(target.clone(), logits, temperature);
-            let (value, slope) = head_slope(head, hidden.clone(), loss);
-            let leaf = hidden.clone().autodiff().require_grad();
-            let traced = divergence(target.clone(), head(leaf.clone()), temperature);
+            let Softened { value, slope } = divergence(target.clone(), logits.clone(), temperature);
+            let leaf = logits.clone().autodiff().require_grad();
+            let traced = divergence(target.clone(), leaf.clone(), temperature);
             let mut grads = traced.value.clone().sum().backward();
             let expected = values(leaf.grad_remove(&mut grads).unwrap());
             assert!(expected.iter().any(|x| x.abs() > 1e-2));
@@ -121,7 +102,7 @@ mod tests {
                 assert!((a - b).abs() < 2e-5, "{a} {b}");
             }
             for (a, b) in values(value).iter().zip(values(traced.value.inner())) {
-                assert!((a - b).abs() < 1e-6 * b.abs(), "{a} {b}");
+                assert!((a - b).abs() < 1e-5 * b.abs(), "{a} {b}");
             }
         }
     }
