@@ -100,10 +100,6 @@ pub(crate) fn expected_means() -> Vec<f32> {
         .collect()
 }
 
-/// One unit of the grid in a mean: C / 2¹⁴ / expected batch.
-#[cfg(target_arch = "wasm32")]
-pub(crate) const UNIT: f32 = 0.5 / 16_384.0 / 10.0;
-
 async fn mechanism(device: &Device) -> Mechanism {
     let known = KnownAnswer {
         live: &[1.0],
