@@ -65,6 +65,10 @@ impl Model {
 
     /// The model as a provider publishes it.
     pub(crate) fn bundle(self) -> Vec<u8> {
+        self.bundle_as(Dtype::F16)
+    }
+
+    pub(crate) fn bundle_as(self, dtype: Dtype) -> Vec<u8> {
         let student = self.checkpoint();
         let tensors = student.tensors.names().into_iter();
         let tensors: NamedTensors = tensors
@@ -85,7 +89,7 @@ impl Model {
                 tasks: vec![TASK_FILE.to_owned()],
             },
         };
-        write(&contents, Dtype::F16).unwrap()
+        write(&contents, dtype).unwrap()
     }
 }
 
