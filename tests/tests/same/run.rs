@@ -30,6 +30,7 @@ const ROWS: usize = 30;
 const STEPS: u64 = 4;
 /// Steps before the interruption.
 const STOPPED: u64 = 2;
+const MICRO_BATCH: usize = 4;
 /// Of how far the prompt has moved from where it began.
 const NEAR: f64 = 1e-4;
 
@@ -50,7 +51,7 @@ pub(crate) enum Course {
     Resumed,
 }
 
-pub(crate) const COURSES: [Course; 3] = [Course::Plain, Course::Private, Course::Resumed];
+const COURSES: [Course; 3] = [Course::Plain, Course::Private, Course::Resumed];
 
 impl Student {
     pub(crate) fn open(model: Model, device: &Device) -> Self {
@@ -135,19 +136,19 @@ impl Helpers for Copies {
 }
 
 /// Private runs as the worker sets them; a plain one moves by the mean gradient itself.
-fn config(course: Course) -> TuneConfig {
+fn config(course: Course, micro_batch: usize) -> TuneConfig {
     if course == Course::Plain {
         return TuneConfig {
             optimizer: Optimizer::Sgd { momentum: 0.0 },
             learning_rate: 1.0,
-            micro_batch: 4,
+            micro_batch,
             ..TuneConfig::default()
         };
     }
     TuneConfig {
         learning_rate: 2e-2,
         schedule: Schedule::DECAY,
-        micro_batch: 4,
+        micro_batch,
         ..TuneConfig::default()
     }
 }
@@ -183,14 +184,20 @@ fn plain() -> Privacy {
 }
 
 /// The prompt before the first step and after each.
-pub(crate) async fn prompts(student: &Student, course: Course, copies: usize) -> Vec<Vec<f32>> {
+async fn prompts(
+    student: &Student,
+    course: Course,
+    micro_batch: usize,
+    copies: usize,
+) -> Vec<Vec<f32>> {
+    let config = config(course, micro_batch);
     let mut ledger = Ledger::new(1e9, plan().delta(), Entropy::insecure(0));
     let data = tune::identify(&ledger, &student.rows);
     let privacy = match course {
         Course::Plain => plain(),
         _ => private(7, ledger.reserve(&data, &plan()).unwrap()),
     };
-    let setup = student.setup(config(course), privacy, copies).await;
+    let setup = student.setup(config, privacy, copies).await;
     let mut tuner = Tuner::start(setup, None).await.unwrap();
     let mut prompts = vec![prompt(&tuner)];
     while let Some(report) = tuner.step().await.unwrap() {
@@ -198,7 +205,7 @@ pub(crate) async fn prompts(student: &Student, course: Course, copies: usize) ->
         if course == Course::Resumed && report.step == STOPPED {
             let kept = tuner.checkpoint();
             let privacy = private(8, ledger.resume(&data, &plan()).unwrap());
-            let setup = student.setup(config(course), privacy, copies).await;
+            let setup = student.setup(config, privacy, copies).await;
             tuner = Tuner::start(setup, Some(&kept)).await.unwrap();
         }
     }
@@ -215,23 +222,25 @@ fn prompt(tuner: &Tuner) -> Vec<f32> {
     tuner.prompt().unwrap().embeddings().to_vec()
 }
 
-/// Holds every kind of run on this device to the file.
-pub(crate) async fn assert_runs_as_in_a_terminal(device: &Device) {
+/// Holds runs on this device to the file, whatever micro-batches it takes.
+pub(crate) async fn assert_as_in_a_terminal(
+    device: &Device,
+    runs: &[(Model, Course)],
+    micro_batch: usize,
+) {
     let file = include_str!("../../fixtures/same/runs.json");
     let golden: BTreeMap<String, Vec<Vec<f32>>> = serde_json::from_str(file).unwrap();
     let (mut found, mut off) = (BTreeMap::new(), Vec::new());
-    for model in [Model::Llama, Model::Gpt2] {
+    for &(model, course) in runs {
+        let name = format!("{model:?} {course:?}");
         let student = Student::open(model, device);
-        for course in COURSES {
-            let name = format!("{model:?} {course:?}");
-            let prompts = prompts(&student, course, 0).await;
-            let expected = golden.get(&name).map_or(&[][..], Vec::as_slice);
-            let worst = (prompts.len() == expected.len()).then(|| distance(&prompts, expected));
-            if !worst.is_some_and(|worst| worst <= NEAR) {
-                off.push((name.clone(), worst));
-            }
-            found.insert(name, prompts);
+        let prompts = prompts(&student, course, micro_batch, 0).await;
+        let expected = golden.get(&name).map_or(&[][..], Vec::as_slice);
+        let worst = (prompts.len() == expected.len()).then(|| distance(&prompts, expected));
+        if !worst.is_some_and(|worst| worst <= NEAR) {
+            off.push((name.clone(), worst));
         }
+        found.insert(name, prompts);
     }
     let text = serde_json::to_string(&found).unwrap();
     assert!(off.is_empty(), "{device:?}: {off:?} off; found {text}");
@@ -252,7 +261,11 @@ fn distance(found: &[Vec<f32>], expected: &[Vec<f32>]) -> f64 {
 
 #[test]
 fn the_processor_gives_the_prompts_of_the_terminal() {
-    pollster::block_on(assert_runs_as_in_a_terminal(&Device::flex()));
+    let models = [Model::Llama, Model::Gpt2].into_iter();
+    let runs: Vec<(Model, Course)> = models
+        .flat_map(|model| COURSES.map(|course| (model, course)))
+        .collect();
+    pollster::block_on(assert_as_in_a_terminal(&Device::flex(), &runs, MICRO_BATCH));
 }
 
 /// A run with helpers is the same run, to the last bit.
@@ -260,36 +273,41 @@ fn the_processor_gives_the_prompts_of_the_terminal() {
 fn helpers_change_nothing() {
     let student = Student::open(Model::Gpt2, &Device::flex());
     for course in [Course::Private, Course::Resumed] {
-        let after = |copies| pollster::block_on(prompts(&student, course, copies));
+        let after = |copies| pollster::block_on(prompts(&student, course, MICRO_BATCH, copies));
         assert_eq!(after(0), after(3), "{course:?}");
     }
 }
 
-/// Without noise there is nothing to draw anew, so an interruption leaves no trace at all.
-#[test]
-fn an_interrupted_run_ends_where_the_other_does() {
+/// A plain run whose checkpoint is put away and fetched again ends where an uninterrupted one does, to
+/// the last bit: without noise there is nothing to draw anew.
+pub(crate) async fn assert_goes_on(put_away: impl AsyncFn(Vec<u8>) -> Vec<u8>) {
     let student = Student::open(Model::Llama, &Device::flex());
     let begin = async |kept: Option<&[u8]>| {
-        let setup = student.setup(config(Course::Plain), plain(), 0).await;
+        let setup = student
+            .setup(config(Course::Plain, MICRO_BATCH), plain(), 0)
+            .await;
         Tuner::start(setup, kept).await.unwrap()
     };
-    pollster::block_on(async {
-        let mut tuner = begin(None).await;
-        for _ in 0..STOPPED {
-            tuner.step().await.unwrap();
-        }
-        let kept = tuner.checkpoint();
-        drop(tuner);
-        let mut tuner = begin(Some(&kept)).await;
-        let mut left = 0;
-        while tuner.step().await.unwrap().is_some() {
-            left += 1;
-        }
-        assert_eq!(left, STEPS - STOPPED);
-        let straight = prompts(&student, Course::Plain, 0).await;
-        assert_eq!(
-            straight.last().map(Vec::as_slice),
-            Some(prompt(&tuner).as_slice())
-        );
-    });
+    let mut tuner = begin(None).await;
+    for _ in 0..STOPPED {
+        tuner.step().await.unwrap();
+    }
+    let kept = put_away(tuner.checkpoint()).await;
+    drop(tuner);
+    let mut tuner = begin(Some(&kept)).await;
+    let mut left = 0;
+    while tuner.step().await.unwrap().is_some() {
+        left += 1;
+    }
+    assert_eq!(left, STEPS - STOPPED);
+    let straight = prompts(&student, Course::Plain, MICRO_BATCH, 0).await;
+    assert_eq!(
+        straight.last().map(Vec::as_slice),
+        Some(prompt(&tuner).as_slice())
+    );
+}
+
+#[test]
+fn an_interrupted_run_ends_where_the_other_does() {
+    pollster::block_on(assert_goes_on(async |kept| kept));
 }
