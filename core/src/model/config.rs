@@ -210,7 +210,7 @@ impl Config {
             ));
         }
         let width = self.num_attention_heads.checked_mul(self.head_dim);
-        if !width.is_some_and(|width| width < most) {
+        if width.is_none_or(|width| width >= most) {
             let reason = format!(
                 "{} heads are wider than 2^24 together",
                 self.num_attention_heads

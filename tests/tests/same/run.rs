@@ -73,10 +73,11 @@ impl Student {
         let encoder = tune::encoder(&self.lm, &self.tokenizer, &self.task, TOKENS).unwrap();
         let examples = encoder.encode_all(&self.rows).unwrap();
         let head = ClassHead::new(&self.lm, encoder.words());
-        let helpers = match copies {
-            0 => None,
-            _ => Some(Copies::new(&self.lm, &head, &examples, copies).await),
-        };
+        let mut helpers: Option<Box<dyn Helpers>> = None;
+        if copies > 0 {
+            let copies = Copies::new(&self.lm, &head, &examples, copies).await;
+            helpers = Some(Box::new(copies));
+        }
         Setup {
             lm: Arc::clone(&self.lm),
             head,
@@ -93,18 +94,13 @@ impl Student {
 struct Copies(Vec<Helper>);
 
 impl Copies {
-    async fn new(
-        lm: &Arc<Lm>,
-        head: &ClassHead,
-        examples: &[Example],
-        count: usize,
-    ) -> Box<dyn Helpers> {
+    async fn new(lm: &Arc<Lm>, head: &ClassHead, examples: &[Example], count: usize) -> Self {
         let mut copies = Vec::new();
         for _ in 0..count {
             let copy = Helper::new(Arc::clone(lm), head.clone(), examples, TOKENS);
             copies.push(copy.await.unwrap());
         }
-        Box::new(Self(copies))
+        Self(copies)
     }
 
     async fn ask<'a>(
