@@ -38,6 +38,8 @@ mod resume;
 mod server;
 #[path = "journey/steps.rs"]
 mod steps;
+#[path = "same/student.rs"]
+mod student;
 #[path = "journey/tiny.rs"]
 mod tiny;
 #[path = "journey/traces.rs"]

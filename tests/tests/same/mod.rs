@@ -4,6 +4,9 @@
 //! terminal, so nearly equal is not enough. Where a test fails it prints what it found; that goes
 //! into `tests/fixtures/same/bits.json` only when the engine was meant to change.
 
+pub(crate) mod run;
+pub(crate) mod student;
+
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
