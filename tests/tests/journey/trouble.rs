@@ -142,9 +142,9 @@ fn while_another_tab_has_a_run_none_starts_here() {
     assert!(said.contains("another tab"), "{said}");
     browser.close_tab(&first);
     browser.click("#error-close");
-    // What the other tab kept is offered here.
-    browser.until("the offer to go on", || {
-        browser.shows("#start-resume").then_some(())
+    // The rows are read anew, and what the other tab has kept is offered.
+    browser.until("the kept run's settings", || {
+        (browser.property("#set-steps", "value") == "20000").then_some(())
     });
     browser.set("set-steps", "3");
     browser.start_run();
