@@ -35,7 +35,7 @@ fn findings(browser: &Browser) -> Vec<String> {
 
 /// How far the page is wider than what is seen of it.
 fn overflow(browser: &Browser) -> i64 {
-    let page = "return document.documentElement.scrollWidth - innerWidth";
+    let page = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
     browser.script(page, &[]).as_i64().unwrap_or_default()
 }
 

@@ -214,13 +214,16 @@ impl Browser {
 
     /// Keeps what the tab looks like as `<test>-<name>.png`.
     pub(crate) fn screenshot(&self, name: &str) -> PathBuf {
-        let path = place::output().join(format!("{}-{name}.png", self.name));
         let shot = self.wire.get("screenshot").ok();
         let bytes = shot.and_then(|shot| STANDARD.decode(shot.as_str()?).ok());
-        if let Some(bytes) = bytes {
-            fs::create_dir_all(place::output()).unwrap();
-            fs::write(&path, bytes).unwrap();
-        }
+        self.keep(&format!("{name}.png"), &bytes.unwrap_or_default())
+    }
+
+    /// Keeps something that a person may want to see as `<test>-<name>`.
+    pub(crate) fn keep(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = place::output().join(format!("{}-{name}", self.name));
+        fs::create_dir_all(place::output()).unwrap();
+        fs::write(&path, bytes).unwrap();
         path
     }
 

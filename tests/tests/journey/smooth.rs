@@ -12,7 +12,7 @@ const LONG: f64 = 50.0;
 /// Starts a run and waits for its end; the page's own work on the way takes no longer than it may.
 ///
 /// What counts is the time on the processor: by the clock a task is as long as the machine is busy, and the
-/// workers keep it busy. What the clock says is reported.
+/// workers keep it busy. What the clock says is kept as `<test>-tasks.txt`.
 #[track_caller]
 pub(crate) fn run_smoothly(browser: &Browser) {
     browser.script(
@@ -27,12 +27,13 @@ pub(crate) fn run_smoothly(browser: &Browser) {
     });
     let observed = browser.script("return self.long", &[]);
     let longest = tasks.longest();
-    println!(
-        "{} tasks, {} over {LONG} ms by the clock (the page saw {observed}); longest: {longest}",
+    let report = format!(
+        "{} tasks, {} over {LONG} ms by the clock (the page saw {observed}); longest: {longest}\n",
         tasks.0.len(),
         tasks.longer(LONG)
     );
-    assert!(longest.cpu <= LONG, "{longest}");
+    browser.keep("tasks.txt", report.as_bytes());
+    assert!(longest.cpu <= LONG, "{report}");
 }
 
 /// A browser whose every task is written down.
