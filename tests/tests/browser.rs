@@ -28,5 +28,7 @@ mod resume;
 mod same;
 #[path = "browser/storage.rs"]
 mod storage;
+#[path = "browser/traffic.rs"]
+mod traffic;
 #[path = "browser/xl.rs"]
 mod xl;

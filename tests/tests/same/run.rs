@@ -214,6 +214,17 @@ async fn prompts(
     prompts
 }
 
+/// A private run on the device alone.
+#[cfg(target_arch = "wasm32")]
+pub(crate) async fn start_private(student: &Student, micro_batch: usize) -> Tuner {
+    let mut ledger = Ledger::new(1e9, plan().delta(), Entropy::insecure(0));
+    let data = tune::identify(&ledger, &student.rows);
+    let privacy = private(7, ledger.reserve(&data, &plan()).unwrap());
+    let config = config(Course::Private, micro_batch);
+    let setup = student.setup(config, privacy, 0).await;
+    Tuner::start(setup, None).await.unwrap()
+}
+
 fn prompt(tuner: &Tuner) -> Vec<f32> {
     tuner.prompt().unwrap().embeddings().to_vec()
 }
