@@ -22,11 +22,10 @@ const COUNT: &str = r"(() => {
     on(GPUQueue, 'submit', () => count.submits++);
     on(GPUQueue, 'writeBuffer', (_, [, , data, , size]) => count.sent += size ?? data.byteLength);
     on(GPUDevice, 'createBuffer', (_, [a]) => count.sent += a.mappedAtCreation ? a.size : 0);
-    on(GPUBuffer, 'mapAsync', (buffer, [mode, , size]) => {
-        if (mode & GPUMapMode.READ) {
-            count.reads++;
-            count.read += size ?? buffer.size;
-        }
+    on(GPUBuffer, 'mapAsync', (_, [mode]) => count.reads += mode === GPUMapMode.READ ? 1 : 0);
+    // What is mapped are whole pages; this much of them is filled.
+    on(GPUCommandEncoder, 'copyBufferToBuffer', (_, [, , to, , size]) => {
+        if (to.usage & GPUBufferUsage.MAP_READ) count.read += size;
     });
     return count;
 })()";
