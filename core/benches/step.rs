@@ -1,8 +1,8 @@
 //! Time of one step of distilling, tuning (without and with privacy) and transferring, on SmolLM2's
 //! shape: a student of six blocks, a teacher of thirty, a prompt of 20.
 //!
-//! `cargo bench -p post-core --bench step -- [repeats] [teacher's blocks]`; `benches/peer/step.py`
-//! does the same plainly in PyTorch. Prints one JSON line for each measurement.
+//! `cargo bench -p post-core --bench step -- [repeats] [teacher's blocks] [names]`;
+//! `benches/peer/step.py` does the same plainly in PyTorch. Prints one JSON line for each measurement.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 mod common;
@@ -128,17 +128,23 @@ fn transfer(teacher: &Arc<Lm>, student: &Arc<Lm>) -> Transfer {
 }
 
 fn main() {
-    let numbers: Vec<usize> = std::env::args().filter_map(|x| x.parse().ok()).collect();
+    let told: Vec<String> = std::env::args().skip(1).collect();
+    let (numbers, names): (Vec<_>, Vec<_>) = told.iter().partition(|x| x.parse::<usize>().is_ok());
+    let numbers: Vec<usize> = numbers.iter().filter_map(|x| x.parse().ok()).collect();
+    let names: Vec<_> = names.iter().filter(|x| !x.starts_with("--")).collect();
+    let wanted =
+        |name: &str| names.is_empty() || names.iter().any(|x| name.starts_with(x.as_str()));
     let repeats = numbers.first().copied().unwrap_or(5);
     let blocks = numbers.get(1).copied().unwrap_or(30);
     let teacher = Arc::new(smollm2(blocks));
     let student = teacher.select_blocks(&default_blocks(blocks, 6)).unwrap();
 
-    let mut run = distiller(student.clone());
-    measure("distil", 6, repeats, || {
-        block_on(run.step()).unwrap().unwrap();
-    });
-    drop(run);
+    if wanted("distil") {
+        let mut run = distiller(student.clone());
+        measure("distil", 6, repeats, || {
+            block_on(run.step()).unwrap().unwrap();
+        });
+    }
     let student = Arc::new(student);
     let plain = PlainTraining {
         batch: BATCH,
@@ -149,13 +155,17 @@ fn main() {
         ("tune, no privacy", Privacy::None(plain)),
         ("tune, private", private()),
     ] {
-        let mut run = tuner(&student, privacy);
-        measure(name, 6, repeats, || {
+        if wanted(name) {
+            let mut run = tuner(&student, privacy);
+            measure(name, 6, repeats, || {
+                block_on(run.step()).unwrap().unwrap();
+            });
+        }
+    }
+    if wanted("transfer") {
+        let mut run = transfer(&teacher, &student);
+        measure("transfer", blocks, repeats, || {
             block_on(run.step()).unwrap().unwrap();
         });
     }
-    let mut run = transfer(&teacher, &student);
-    measure("transfer", blocks, repeats, || {
-        block_on(run.step()).unwrap().unwrap();
-    });
 }

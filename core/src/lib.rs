@@ -11,6 +11,7 @@ pub mod checkpoint;
 pub mod distill;
 pub mod dp;
 pub mod model;
+mod ops;
 pub mod optim;
 mod parallel;
 pub mod prompt;

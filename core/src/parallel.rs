@@ -1,21 +1,32 @@
 //! Several micro-batches at once, where the device is the host itself.
 //!
-//! A pass over one micro-batch is long stretches of one thread (element-wise steps, small products,
-//! bookkeeping) between products that use all cores. Two passes side by side fill each other's gaps.
-//! A GPU does that by itself, and a tab has no threads: there they run one after the other.
+//! A pass over one micro-batch is stretches of one thread (element-wise steps, small products,
+//! bookkeeping) between products that could use all cores. Passes side by side, each with cores of its
+//! own, wait for nobody. A GPU does that by itself, and a tab has no threads: there they run one after
+//! the other.
 
 use std::num::NonZeroUsize;
-use std::{panic, thread};
+use std::thread;
 
 use burn::tensor::Device;
 
 /// How many passes are worth making at once.
 pub(crate) fn width(device: &Device) -> usize {
-    if is_host(device) {
-        thread::available_parallelism().map_or(1, NonZeroUsize::get)
-    } else {
-        1
-    }
+    if is_host(device) { cores() } else { 1 }
+}
+
+/// `work` on each of `items`, as many at a time as there are cores; results in the order of the items.
+/// For numbers in the host's memory.
+pub(crate) fn each<T, R>(items: Vec<T>, work: impl Fn(T) -> R + Sync + Send) -> Vec<R>
+where
+    T: Send,
+    R: Send,
+{
+    teams::each(items, work)
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 /// `work` on each of `items`, [`width`] at a time; results in the order of the items, so that what is
@@ -29,14 +40,58 @@ where
     if width < 2 {
         return items.iter().map(work).collect();
     }
-    // Threads of our own, not tasks of the pool that the products run on: a task that waits for a
-    // product could be given another of these to do meanwhile, in the middle of a locked graph.
-    let together = |items: &[T]| -> Vec<R> {
+    teams::map(width, items, &work)
+}
+
+#[cfg(not(target_family = "wasm"))]
+mod teams {
+    use std::{panic, thread};
+
+    use rayon::prelude::*;
+    use rayon::{ThreadPool, ThreadPoolBuilder};
+
+    pub(super) fn each<T, R>(items: Vec<T>, work: impl Fn(T) -> R + Sync + Send) -> Vec<R>
+    where
+        T: Send,
+        R: Send,
+    {
+        items.into_par_iter().map(work).collect()
+    }
+
+    /// `work` on `width` items at a time. A team is a pool that a pass's products run on, instead of
+    /// one that all passes share: there a pass would wait until the others' products leave it a core.
+    pub(super) fn map<T, R>(width: usize, items: &[T], work: &(impl Fn(&T) -> R + Sync)) -> Vec<R>
+    where
+        T: Sync,
+        R: Send,
+    {
+        let cores = super::cores();
+        let team = |_| ThreadPoolBuilder::new().num_threads(cores / width).build();
+        let Ok(teams) = (0..width).map(team).collect::<Result<Vec<_>, _>>() else {
+            return items.iter().map(work).collect();
+        };
+        let together = |items: &[T]| match items {
+            // Nobody is beside it: it may have all cores.
+            [item] => vec![work(item)],
+            items => side_by_side(&teams, items, work),
+        };
+        items.chunks(width).flat_map(together).collect()
+    }
+
+    fn side_by_side<T, R>(
+        teams: &[ThreadPool],
+        items: &[T],
+        work: &(impl Fn(&T) -> R + Sync),
+    ) -> Vec<R>
+    where
+        T: Sync,
+        R: Send,
+    {
         thread::scope(|scope| {
-            let work = &work;
-            let threads: Vec<_> = items
+            let threads: Vec<_> = teams
                 .iter()
-                .map(|item| scope.spawn(move || work(item)))
+                .zip(items)
+                .map(|(team, item)| scope.spawn(move || team.install(|| work(item))))
                 .collect();
             let result = |thread: thread::ScopedJoinHandle<'_, R>| {
                 thread
@@ -45,17 +100,29 @@ where
             };
             threads.into_iter().map(result).collect()
         })
-    };
-    items.chunks(width).flat_map(together).collect()
+    }
+}
+
+#[cfg(target_family = "wasm")]
+mod teams {
+    pub(super) fn each<T, R>(items: Vec<T>, work: impl Fn(T) -> R) -> Vec<R> {
+        items.into_iter().map(work).collect()
+    }
+
+    pub(super) fn map<T, R>(_: usize, items: &[T], work: &impl Fn(&T) -> R) -> Vec<R> {
+        items.iter().map(work).collect()
+    }
 }
 
 /// Whether the device is the host's own cores.
-fn is_host(device: &Device) -> bool {
+pub(crate) fn is_host(device: &Device) -> bool {
     format!("{device:?}").contains("Flex")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::panic;
+
     use super::*;
 
     #[test]
@@ -64,6 +131,7 @@ mod tests {
         let squares = map(&Device::flex(), &items, |x| x * x);
         assert_eq!(squares, items.iter().map(|x| x * x).collect::<Vec<_>>());
         assert!(map(&Device::flex(), &[], |x: &u64| *x).is_empty());
+        assert_eq!(each(items, |x| x * x), squares);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData, activation};
 use super::config::{DistillConfig, Weights};
 use super::corpus::Corpus;
 use super::states::TeacherStates;
-use crate::model::{Lm, TokenBatch};
-use crate::optim::{Softened, divergence, head_slope};
+use crate::model::{HeadRows, Lm, TokenBatch};
+use crate::optim::{Softened, divergence};
 
 /// Rows whose logits over the whole vocabulary are held at once.
 const CHUNK: usize = 128;
@@ -48,7 +48,7 @@ impl Micro<'_> {
     /// micro-batch's share of the mean losses ce, lm, cos, mse (unweighted): `[4]`.
     ///
     /// The losses over the vocabulary enter through their slopes in the hidden states
-    /// ([`head_slope`]); the others are traced.
+    /// ([`HeadRows::slope`]); the others are traced.
     pub(super) fn losses(&self, student: &Lm) -> (Tensor<1>, Tensor<1>) {
         let ids: Vec<&[u32]> = self
             .texts
@@ -139,47 +139,44 @@ impl Micro<'_> {
         teacher: Tensor<2>,
         targets: &[Option<u32>],
     ) -> (Tensor<2>, [Tensor<1>; 2]) {
+        let head = lm.whole_head();
         let mut slopes = Vec::new();
         let mut sums = [0, 1].map(|_| Tensor::<1>::zeros([1], lm.device()));
         for (at, targets) in (0..).step_by(CHUNK).zip(targets.chunks(CHUNK)) {
             let part = |all: &Tensor<2>| all.clone().narrow(0, at, targets.len());
-            let goal = lm.logits(part(&teacher));
-            let mut parts = None;
-            let loss = |logits: Tensor<2>| {
-                let (both, each) = self.both(goal, logits, targets);
-                parts = Some(each);
-                both
-            };
-            let (_, slope) = head_slope(|hidden| lm.logits(hidden), part(&student), loss);
+            let (slope, values) = self.both(&head, part(&student), part(&teacher), targets);
             slopes.push(slope);
-            for (sum, value) in sums.iter_mut().zip(parts.into_iter().flatten()) {
+            for (sum, value) in sums.iter_mut().zip(values) {
                 *sum = sum.clone() + value;
             }
         }
         (Tensor::cat(slopes, 0), sums)
     }
 
-    /// Both losses over the vocabulary for some rows: weighted with their slope, and unweighted.
+    /// Both losses over the vocabulary for some rows: their weighted slope in the student's hidden
+    /// states, and their unweighted values.
     fn both(
         &self,
-        goal: Tensor<2>,
-        logits: Tensor<2>,
+        head: &HeadRows,
+        student: Tensor<2>,
+        teacher: Tensor<2>,
         targets: &[Option<u32>],
-    ) -> (Softened, [Tensor<1>; 2]) {
+    ) -> (Tensor<2>, [Tensor<1>; 2]) {
         let Weights { ce, lm, .. } = self.config.weights;
         let (per_row, per_target) = (self.plan.chosen as f64, self.plan.targets.max(1) as f64);
+        let [goal, logits] = head.logits_of_each([teacher, student.clone()]);
         let soft = divergence(goal, logits.clone(), self.config.temperature);
-        let ce_value = soft.value.clone().sum() / per_row;
-        let mut slope = soft.slope * (ce / per_row);
-        let mut value = soft.value * (ce / per_row);
-        let mut lm_value = Tensor::zeros([1], &logits.device());
-        if lm > 0.0 {
-            let hard = next_token(logits, targets);
-            lm_value = hard.value.clone().sum() / per_target;
-            slope = slope + hard.slope * (lm / per_target);
-            value = value + hard.value * (lm / per_target);
+        let ce_value = soft.value.sum() / per_row;
+        if lm == 0.0 {
+            let none = ce_value.zeros_like();
+            // Weighted where it is smallest.
+            let slope = head.slope(student, soft.slope) * (ce / per_row);
+            return (slope, [ce_value, none]);
         }
-        (Softened { value, slope }, [ce_value, lm_value])
+        let hard = next_token(logits, targets);
+        let lm_value = hard.value.sum() / per_target;
+        let slope = soft.slope * (ce / per_row) + hard.slope * (lm / per_target);
+        (head.slope(student, slope), [ce_value, lm_value])
     }
 }
 

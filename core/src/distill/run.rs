@@ -102,23 +102,24 @@ impl Distiller {
         let mut texts = self.order.batch(self.steps);
         // Neighbours are of like length.
         texts.sort_unstable();
-        let (losses, mut gradient) = self.gradient(&texts).await?;
-        let gradient_norm = norm(&gradient);
+        let (losses, gradients) = self.gradients(&texts).await?;
+        let gradient_norm = norm(&gradients);
         if !gradient_norm.is_finite() {
             return Err(DistillError::Diverged(self.steps));
         }
         let scale = (self.config.max_grad_norm / gradient_norm).min(1.0) as f32;
-        gradient.iter_mut().for_each(|g| *g *= scale);
         let factor = self.config.schedule.factor(self.steps, self.config.steps);
         let learning_rate = self.config.learning_rate * factor;
-        self.adam.step(&mut self.values, &gradient, learning_rate);
+        self.adam
+            .step_against(&mut self.values, &gradients, scale, learning_rate);
         self.put_values();
         self.steps += 1;
         Ok(Some(self.report(losses, learning_rate, gradient_norm)))
     }
 
-    /// Mean losses ce, lm, cos, mse over the step's batch, and the gradient of their weighted sum.
-    async fn gradient(&self, texts: &[usize]) -> Result<(Vec<f32>, Vec<f32>), DistillError> {
+    /// Mean losses ce, lm, cos, mse over the step's batch, and the gradient of their weighted sum in
+    /// each parameter.
+    async fn gradients(&self, texts: &[usize]) -> Result<(Vec<f32>, Vec<Vec<f32>>), DistillError> {
         let plan = self.plan(texts);
         let blocks = self
             .student
@@ -150,7 +151,7 @@ impl Distiller {
             sums = sums.into_iter().chain(parts).reduce(add);
         }
         let (losses, gradients) = sums.ok_or(DistillError::NoText)?;
-        Ok((read(losses).await?, parameters::flat(gradients).await?))
+        Ok((read(losses).await?, parameters::each(gradients).await?))
     }
 
     /// Chooses the rows of this step.
@@ -277,14 +278,32 @@ impl Distiller {
 type Sums = (Tensor<1>, Vec<Tensor<1>>);
 
 fn add((losses, all): Sums, (more, others): Sums) -> Sums {
-    let pairs = all.into_iter().zip(others);
-    (losses + more, pairs.map(|(a, b)| a + b).collect())
+    let host = parallel::is_host(&losses.device());
+    let pairs: Vec<_> = all.into_iter().zip(others).collect();
+    let sum = |(a, b)| a + b;
+    let sums = if host {
+        parallel::each(pairs, sum)
+    } else {
+        pairs.into_iter().map(sum).collect()
+    };
+    (losses + more, sums)
 }
 
-fn norm(gradient: &[f32]) -> f64 {
-    gradient
+/// L2 norm of all gradients together.
+fn norm(gradients: &[Vec<f32>]) -> f64 {
+    let pieces = gradients
         .iter()
-        .map(|&g| f64::from(g).powi(2))
-        .sum::<f64>()
-        .sqrt()
+        .flat_map(|gradient| gradient.chunks(1 << 16));
+    // Sums side by side: one sum would wait for each addition.
+    let square = |piece: &[f32]| {
+        let mut lanes = [0.0; 8];
+        for numbers in piece.chunks(lanes.len()) {
+            for (lane, &g) in lanes.iter_mut().zip(numbers) {
+                *lane += f64::from(g).powi(2);
+            }
+        }
+        lanes.iter().sum::<f64>()
+    };
+    let squares: f64 = parallel::each(pieces.collect(), square).iter().sum();
+    squares.sqrt()
 }

@@ -142,11 +142,11 @@ fn losses_and_gradients_are_the_papers() {
     let total = ce * 5.0 + lm * 2.0 + cos + mse * 0.5;
     assert!((report.loss - value(&total)).abs() < 2e-3 * report.loss);
     let mut grads = total.backward();
-    let expected = block_on(parameters::flat(parameters::gradients(
+    let expected = block_on(parameters::each(parameters::gradients(
         student.blocks(),
         &mut grads,
     )));
-    let expected = expected.unwrap();
+    let expected = expected.unwrap().concat();
     // After one step Adam's first moment is a tenth of the gradient.
     let mut state = State::from_bytes(&distiller.checkpoint(), "post.distill").unwrap();
     let moment = state.take("adam_first", expected.len()).unwrap();

@@ -5,6 +5,7 @@ use burn::tensor::{Tensor, activation};
 
 use super::past::KeysValues;
 use super::{Config, Linear, rotary::Rotary};
+use crate::ops::{self, Attend, Projected};
 
 /// `softmax(q·kᵀ / sqrt(c) + mask)·v` for each head, then the output projection.
 ///
@@ -36,21 +37,18 @@ pub(super) struct Places {
 }
 
 impl Attention {
-    /// All places at once, behind the `past`: `[batch·s, d]` → `[batch·s, d]`, and the keys and values
-    /// of past and present.
+    /// All places at once, behind the `past`: `[batch·s, d]` → `[batch·s, d]`, and the projections
+    /// that it came from, `[batch·s, (H + 2G)·c]`.
     pub(super) fn forward(
         &self,
         x: Tensor<2>,
         batch: usize,
         places: &Places,
         past: Option<&KeysValues>,
-    ) -> (Tensor<2>, KeysValues) {
-        let qkv = self.split_heads(self.qkv.forward(x), batch);
-        let q = qkv.clone().narrow(1, 0, self.heads);
-        let k = qkv.clone().narrow(1, self.heads, self.kv_heads);
-        let v = qkv.narrow(1, self.heads + self.kv_heads, self.kv_heads);
-        let seen = places.keys_values(k, v).behind(past);
-        (self.attend(q, seen.clone(), places), seen)
+    ) -> (Tensor<2>, Tensor<2>) {
+        let qkv = self.qkv.forward(x);
+        let mixed = self.mix(Projected::Together(qkv.clone()), batch, places, past);
+        (self.output.forward(mixed), qkv)
     }
 
     /// One query in each row, keys and values everywhere:
@@ -64,26 +62,84 @@ impl Attention {
     ) -> Tensor<2> {
         let batch = query.dims()[0];
         let (width, all) = (self.heads * self.head_dim, self.qkv.weight.dims()[1]);
-        let q = self.split_heads(self.qkv.forward_columns(query, 0..width), batch);
-        let kv = self.split_heads(self.qkv.forward_columns(x, width..all), batch);
+        let queries = self.qkv.forward_columns(query, 0..width);
+        let kv = self.qkv.forward_columns(x, width..all);
+        let mixed = self.mix(Projected::Apart(queries, kv), batch, places, past);
+        self.output.forward(mixed)
+    }
+
+    /// Keys, turned, and values of past and present, from the projections of
+    /// [`forward`](Self::forward).
+    pub(super) fn seen(
+        &self,
+        qkv: Tensor<2>,
+        batch: usize,
+        places: &Places,
+        past: Option<&KeysValues>,
+    ) -> KeysValues {
+        let width = self.heads * self.head_dim;
+        let kv = qkv.narrow(1, width, 2 * self.kv_heads * self.head_dim);
+        let kv = self.split_heads(kv, batch);
         let k = kv.clone().narrow(1, 0, self.kv_heads);
         let v = kv.narrow(1, self.kv_heads, self.kv_heads);
-        self.attend(q, places.keys_values(k, v).behind(past), places)
+        places.keys_values(k, v).behind(past)
     }
 
-    /// `[b·s, n·c]` → `[b, n, s, c]`
-    fn split_heads(&self, x: Tensor<2>, batch: usize) -> Tensor<4> {
-        let [rows, width] = x.dims();
-        x.reshape([batch, rows / batch, width / self.head_dim, self.head_dim])
-            .swap_dims(1, 2)
+    /// What the queries see: `[b·q, H·c]`.
+    fn mix(
+        &self,
+        projected: Projected,
+        batch: usize,
+        places: &Places,
+        past: Option<&KeysValues>,
+    ) -> Tensor<2> {
+        ops::attend(&self.told(batch, places, past), &projected)
+            .unwrap_or_else(|| self.mix_by_tensors(projected, batch, places, past))
     }
 
-    /// q `[b, H, s, c]`, keys and values `[b, G, t, c]` → `[b·s, d]`.
-    fn attend(&self, q: Tensor<4>, seen: KeysValues, places: &Places) -> Tensor<2> {
-        let [batch, heads, queries, width] = q.dims();
-        let KeysValues { keys: k, values: v } = seen;
-        let [kv_heads, keys] = [k.dims()[1], k.dims()[2]];
-        let group = heads / kv_heads;
+    fn told<'a>(
+        &self,
+        batch: usize,
+        places: &'a Places,
+        past: Option<&'a KeysValues>,
+    ) -> Attend<'a> {
+        Attend {
+            batch,
+            heads: self.heads,
+            kv_heads: self.kv_heads,
+            head_dim: self.head_dim,
+            mask: &places.mask,
+            query_turn: places.query_rotary.as_ref().map(Rotary::angles),
+            key_turn: places.key_rotary.as_ref().map(Rotary::angles),
+            scale: scale(self.head_dim),
+            past: past.map(|past| [&past.keys, &past.values]),
+        }
+    }
+
+    /// [`mix`](Self::mix) as tensor operations, for any device.
+    fn mix_by_tensors(
+        &self,
+        projected: Projected,
+        batch: usize,
+        places: &Places,
+        past: Option<&KeysValues>,
+    ) -> Tensor<2> {
+        let (heads, kv_heads) = (self.heads, self.kv_heads);
+        let [q, k, v] = match projected {
+            Projected::Together(qkv) => {
+                let qkv = self.split_heads(qkv, batch);
+                [(0, heads), (heads, kv_heads), (heads + kv_heads, kv_heads)]
+                    .map(|(start, len)| qkv.clone().narrow(1, start, len))
+            }
+            Projected::Apart(queries, kv) => {
+                let [q, kv] = [queries, kv].map(|x| self.split_heads(x, batch));
+                let part = |start| kv.clone().narrow(1, start, kv_heads);
+                [q, part(0), part(kv_heads)]
+            }
+        };
+        let KeysValues { keys: k, values: v } = places.keys_values(k, v).behind(past);
+        let [_, _, queries, width] = q.dims();
+        let (keys, group) = (k.dims()[2], heads / kv_heads);
         let q = match &places.query_rotary {
             Some(rotary) => rotary.rotate(q),
             None => q * scale(width),
@@ -98,8 +154,14 @@ impl Attention {
             .matmul(v)
             .reshape([batch, heads, queries, width])
             .swap_dims(1, 2);
-        self.output
-            .forward(mixed.reshape([batch * queries, heads * width]))
+        mixed.reshape([batch * queries, heads * width])
+    }
+
+    /// `[b·s, n·c]` → `[b, n, s, c]`
+    fn split_heads(&self, x: Tensor<2>, batch: usize) -> Tensor<4> {
+        let [rows, width] = x.dims();
+        x.reshape([batch, rows / batch, width / self.head_dim, self.head_dim])
+            .swap_dims(1, 2)
     }
 }
 
@@ -151,5 +213,95 @@ impl Places {
             None => k,
         };
         KeysValues { keys, values }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use burn::module::Module;
+
+    use super::*;
+    use crate::model::testing::{gpt2, llama, random, roberta};
+    use crate::ops::testing::{noise, same};
+
+    const BATCH: usize = 2;
+    const WIDTH: usize = 7;
+
+    /// The model's first attention, and its two ways to mix.
+    fn check(config: &Config, places: &Places, past: Option<[usize; 2]>, apart: Option<usize>) {
+        let attention = random(config, 1).blocks()[0].attention.clone().no_grad();
+        let (q, kv) = (config.query_width(), 2 * config.key_width());
+        let mut inputs = match apart {
+            None => vec![noise([BATCH * WIDTH, q + kv], 1)],
+            Some(queries) => vec![
+                noise([BATCH * queries, q], 1),
+                noise([BATCH * WIDTH, kv], 2),
+            ],
+        };
+        let projections = inputs.len();
+        let shape =
+            past.map(|[rows, places]| [rows, config.num_key_value_heads, places, config.head_dim]);
+        if let Some([rows, heads, places, width]) = shape {
+            let rows = rows * heads * places;
+            inputs.extend([3, 4].map(|seed| noise([rows, width], seed)));
+        }
+        let read = |x: &[Tensor<2>]| {
+            let projected = match &x[..projections] {
+                [all] => Projected::Together(all.clone()),
+                [queries, kv] => Projected::Apart(queries.clone(), kv.clone()),
+                _ => unreachable!("one or two"),
+            };
+            let past = shape.map(|shape| {
+                let [keys, values] = [0, 1].map(|at| x[projections + at].clone().reshape(shape));
+                KeysValues { keys, values }
+            });
+            (projected, past)
+        };
+        let fused = |x: &[Tensor<2>]| {
+            let (projected, past) = read(x);
+            ops::attend(&attention.told(BATCH, places, past.as_ref()), &projected)
+        };
+        let plain = |x: &[Tensor<2>]| {
+            let (projected, past) = read(x);
+            attention.mix_by_tensors(projected, BATCH, places, past.as_ref())
+        };
+        same(&inputs, fused, plain);
+    }
+
+    fn along(config: &Config, past: usize) -> Places {
+        let lengths = [past + WIDTH, past + 4];
+        Places::along(config, &lengths, past, WIDTH, &burn::tensor::Device::flex())
+    }
+
+    #[test]
+    fn fused_agrees_with_tensor_operations() {
+        for config in [llama(), gpt2(), roberta()] {
+            check(&config, &along(&config, 0), None, None);
+        }
+    }
+
+    #[test]
+    fn behind_a_past_of_one_row_or_of_each() {
+        let config = llama();
+        for rows in [1, BATCH] {
+            check(&config, &along(&config, 3), Some([rows, 3]), None);
+        }
+    }
+
+    #[test]
+    fn one_query_in_each_row() {
+        let device = burn::tensor::Device::flex();
+        for config in [llama(), roberta()] {
+            let at = |past: usize| {
+                let places = [past + 5, past + 2];
+                let (lengths, keys) = ([past + WIDTH, past + 4], past + WIDTH);
+                along(&config, past).at(&config, &lengths, &places, keys, &device)
+            };
+            check(&config, &at(0), None, Some(1));
+            if config.causal {
+                check(&config, &at(3), Some([1, 3]), Some(1));
+            }
+        }
     }
 }

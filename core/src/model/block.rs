@@ -28,18 +28,18 @@ pub struct Block {
 }
 
 impl Block {
-    /// Behind the `past`: `[batch·s, d]` → `[batch·s, d]`, and the keys and values of past and
-    /// present.
+    /// Behind the `past`: `[batch·s, d]` → `[batch·s, d]`, and the attention's projections, from which
+    /// [`Attention::seen`] makes what the block leaves behind.
     pub(super) fn forward(
         &self,
         x: Tensor<2>,
         batch: usize,
         places: &Places,
         past: Option<&KeysValues>,
-    ) -> (Tensor<2>, KeysValues) {
+    ) -> (Tensor<2>, Tensor<2>) {
         let normed = self.before(&self.attention_norm, x.clone());
-        let (attended, seen) = self.attention.forward(normed, batch, places, past);
-        (self.rest(x, attended), seen)
+        let (attended, qkv) = self.attention.forward(normed, batch, places, past);
+        (self.rest(x, attended), qkv)
     }
 
     /// The block at one place in each row, where nothing else is read: keys and values everywhere,

@@ -85,9 +85,7 @@ impl HeadRows {
     #[must_use]
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
         let hidden = match &self.transform {
-            Some(MaskedLmTransform { dense, norm }) => {
-                norm.forward(activation::gelu(dense.forward(hidden)))
-            }
+            Some(transform) => transform.forward(hidden),
             None => hidden,
         };
         let logits = hidden.matmul(self.matrix.clone().transpose());
@@ -95,5 +93,39 @@ impl HeadRows {
             Some(bias) => logits + bias.clone(),
             None => logits,
         }
+    }
+
+    /// [`logits`](Self::logits) of several tensors by one product: the matrix is the largest there is,
+    /// and reading it takes longer than multiplying it with few rows.
+    #[must_use]
+    pub fn logits_of_each<const N: usize>(&self, hidden: [Tensor<2>; N]) -> [Tensor<2>; N] {
+        let rows = hidden.each_ref().map(|hidden| hidden.dims()[0]);
+        let logits = self.logits(Tensor::cat(hidden.into(), 0));
+        let mut start = 0;
+        rows.map(|rows| {
+            start += rows;
+            logits.clone().narrow(0, start - rows, rows)
+        })
+    }
+
+    /// The slope in the hidden states `[rows, d]` of what has the slope `[rows, k]` in their logits.
+    /// Plain tensors, in and out: nothing as large as logits is ever traced.
+    #[must_use]
+    pub fn slope(&self, hidden: Tensor<2>, slope: Tensor<2>) -> Tensor<2> {
+        let slope = slope.matmul(self.matrix.clone());
+        let Some(transform) = &self.transform else {
+            return slope;
+        };
+        let leaf = hidden.autodiff().require_grad();
+        let mut grads = (transform.forward(leaf.clone()) * slope).sum().backward();
+        let slope = leaf.grad_remove(&mut grads);
+        slope.unwrap_or_else(|| leaf.inner().zeros_like())
+    }
+}
+
+impl MaskedLmTransform {
+    fn forward(&self, hidden: Tensor<2>) -> Tensor<2> {
+        self.norm
+            .forward(activation::gelu(self.dense.forward(hidden)))
     }
 }

@@ -153,7 +153,7 @@ impl Lm {
     /// If the input is longer than the model's table of places.
     #[must_use]
     pub fn hidden_all(&self, input: &Input) -> Tensor<3> {
-        self.pass(input).0
+        self.through(input, |_, _, _| ())
     }
 
     /// [`hidden_all`](Self::hidden_all), and what the input leaves behind for an input that follows it
@@ -164,16 +164,26 @@ impl Lm {
     /// As [`hidden_all`](Self::hidden_all).
     #[must_use]
     pub fn pass(&self, input: &Input) -> (Tensor<3>, Past) {
+        let batch = input.embeddings.dims()[0];
+        let mut blocks = Vec::with_capacity(self.blocks.len());
+        let hidden = self.through(input, |index, qkv, along| {
+            let (attention, past) = (&self.blocks[index].attention, input.past_of(index));
+            blocks.push(attention.seen(qkv, batch, along, past));
+        });
+        (hidden, Past { blocks })
+    }
+
+    /// The last hidden state everywhere; `hear` is told of each block's number and projections, and of
+    /// the places.
+    fn through(&self, input: &Input, mut hear: impl FnMut(usize, Tensor<2>, &Places)) -> Tensor<3> {
         let [batch, width, d] = input.embeddings.dims();
         let (along, mut x) = self.before_blocks(input);
-        let mut blocks = Vec::with_capacity(self.blocks.len());
         for (index, block) in self.blocks.iter().enumerate() {
-            let (next, seen) = block.forward(x, batch, &along, input.past_of(index));
+            let (next, qkv) = block.forward(x, batch, &along, input.past_of(index));
             x = next;
-            blocks.push(seen);
+            hear(index, qkv, &along);
         }
-        let hidden = self.after_blocks(x).reshape([batch, width, d]);
-        (hidden, Past { blocks })
+        self.after_blocks(x).reshape([batch, width, d])
     }
 
     /// Looks tokens up and puts one prompt `[n, d]` before every row. A causal model passes it once for

@@ -3,6 +3,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
+use crate::ops;
+
 /// RMSNorm or LayerNorm.
 ///
 /// RMSNorm: `y = x / sqrt(mean(x²) + eps) · weight` (Zhang and Sennrich 2019).
@@ -21,13 +23,23 @@ pub struct Norm {
 impl Norm {
     /// `[rows, d]` → `[rows, d]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let weight = self.weight.val().unsqueeze();
-        match &self.bias {
-            None => scale_to_unit(x, self.eps) * weight,
-            Some(bias) => {
-                let mean = x.clone().mean_dim(1);
-                scale_to_unit(x - mean, self.eps) * weight + bias.val().unsqueeze()
-            }
+        let weight = self.weight.val();
+        let bias = self.bias.as_ref().map(Param::val);
+        let fused = match &bias {
+            None => ops::rms_norm(&x, &weight, self.eps),
+            Some(bias) => ops::layer_norm(&x, &weight, bias, self.eps),
+        };
+        fused.unwrap_or_else(|| by_tensors(x, weight, bias, self.eps))
+    }
+}
+
+/// The norm as tensor operations, for any device.
+fn by_tensors(x: Tensor<2>, weight: Tensor<1>, bias: Option<Tensor<1>>, eps: f64) -> Tensor<2> {
+    match bias {
+        None => scale_to_unit(x, eps) * weight.unsqueeze(),
+        Some(bias) => {
+            let mean = x.clone().mean_dim(1);
+            scale_to_unit(x - mean, eps) * weight.unsqueeze() + bias.unsqueeze()
         }
     }
 }

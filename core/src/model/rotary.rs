@@ -70,6 +70,12 @@ impl Rotary {
         }
     }
 
+    /// Cosines and sines.
+    #[must_use]
+    pub(super) fn angles(&self) -> [&Tensor<4>; 2] {
+        [&self.cos, &self.sin]
+    }
+
     /// `[batch, heads, places, c]` → the same, rotated.
     #[must_use]
     pub(super) fn rotate(&self, x: Tensor<4>) -> Tensor<4> {

@@ -108,6 +108,35 @@ fn head_rows_are_columns_of_the_full_logits() {
     }
 }
 
+/// Also through a head that is more than a matrix, as RoBERTa's.
+#[test]
+fn a_heads_slope_is_the_one_that_autodiff_traces() {
+    for config in families() {
+        let model = random(&config, 5);
+        let head = model.whole_head();
+        let input = model.embed(&TokenBatch::padded(&SEQUENCES, 0));
+        let hidden = model.hidden_at(&input, &input.last());
+        let pull = head.logits(hidden.clone()).sin();
+        let found = values(head.slope(hidden.clone(), pull.clone()));
+        let leaf = hidden.autodiff().require_grad();
+        let mut grads = (head.logits(leaf.clone()) * pull).sum().backward();
+        assert_close(&found, &values(leaf.grad_remove(&mut grads).unwrap()), 1e-5);
+    }
+}
+
+#[test]
+fn logits_of_several_at_once_are_those_of_each() {
+    let model = random(&roberta(), 5);
+    let head = model.whole_head();
+    let input = model.embed(&TokenBatch::padded(&SEQUENCES, 0));
+    let hidden = model.hidden_at(&input, &input.last());
+    let first = hidden.clone().narrow(0, 0, 1) * 2.0;
+    let both = head.logits_of_each([first.clone(), hidden.clone()]);
+    for (found, alone) in both.into_iter().zip([first, hidden]) {
+        assert_close(&values(found), &values(head.logits(alone)), 1e-6);
+    }
+}
+
 /// A prompt passed once is a prompt before each row, and so is the gradient in it.
 #[test]
 fn a_prompt_before_all_rows_is_passed_once() {

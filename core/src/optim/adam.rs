@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{State, StateError};
+use crate::parallel;
+
+/// Numbers that one core passes at a time.
+const PIECE: usize = 1 << 16;
 
 /// Adam's constants.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -56,26 +60,50 @@ impl Adam {
 
     /// Moves `x` one step against `gradient`; all three lengths must be equal.
     pub fn step(&mut self, x: &mut [f32], gradient: &[f32], learning_rate: f64) {
+        self.step_against(x, &[gradient], 1.0, learning_rate);
+    }
+
+    /// Moves `x` one step against `scale` times the `gradients`, one after the other as long as `x`.
+    /// Many numbers are shared out among the cores.
+    pub fn step_against(
+        &mut self,
+        x: &mut [f32],
+        gradients: &[impl AsRef<[f32]>],
+        scale: f32,
+        learning_rate: f64,
+    ) {
+        let lengths = gradients.iter().map(|gradient| gradient.as_ref().len());
+        assert_eq!(lengths.sum::<usize>(), self.first.len());
         assert_eq!(x.len(), self.first.len());
-        assert_eq!(gradient.len(), self.first.len());
         self.steps += 1;
-        let AdamConfig {
-            beta_1,
-            beta_2,
-            epsilon,
-            weight_decay,
-        } = self.config;
+        let update = self.update(scale, learning_rate);
+        let (mut x, mut first, mut second) = (x, &mut self.first[..], &mut self.second[..]);
+        let mut pieces = Vec::new();
+        for gradient in gradients.iter().flat_map(|all| all.as_ref().chunks(PIECE)) {
+            let len = gradient.len();
+            let cut = [&mut x, &mut first, &mut second].map(|all| {
+                let (piece, rest) = std::mem::take(all).split_at_mut(len);
+                *all = rest;
+                piece
+            });
+            pieces.push((cut, gradient));
+        }
+        parallel::each(pieces, |([x, first, second], gradient)| {
+            update.apply(x, gradient, first, second);
+        });
+    }
+
+    fn update(&self, scale: f32, learning_rate: f64) -> Update {
+        let config = self.config;
         let exponent = self.steps.min(i32::MAX as u64) as i32;
-        let correction_1 = 1.0 - f64::from(beta_1).powi(exponent);
-        let correction_2 = 1.0 - f64::from(beta_2).powi(exponent);
-        let rate = (learning_rate / correction_1) as f32;
-        let keep = 1.0 - (learning_rate * f64::from(weight_decay)) as f32;
-        let root = (1.0 / correction_2.sqrt()) as f32;
-        let moments = self.first.iter_mut().zip(&mut self.second);
-        for ((x, &g), (m, v)) in x.iter_mut().zip(gradient).zip(moments) {
-            *m = beta_1 * *m + (1.0 - beta_1) * g;
-            *v = beta_2 * *v + (1.0 - beta_2) * g * g;
-            *x = keep * *x - rate * *m / (v.sqrt() * root + epsilon);
+        let correction_1 = 1.0 - f64::from(config.beta_1).powi(exponent);
+        let correction_2 = 1.0 - f64::from(config.beta_2).powi(exponent);
+        Update {
+            config,
+            scale,
+            rate: (learning_rate / correction_1) as f32,
+            keep: 1.0 - (learning_rate * f64::from(config.weight_decay)) as f32,
+            root: (1.0 / correction_2.sqrt()) as f32,
         }
     }
 
@@ -97,6 +125,37 @@ impl Adam {
         self.first = state.take("adam_first", len)?;
         self.second = state.take("adam_second", len)?;
         Ok(())
+    }
+}
+
+/// What one step does to every number.
+struct Update {
+    config: AdamConfig,
+    /// Of the gradient.
+    scale: f32,
+    /// Step size over the first moment's correction.
+    rate: f32,
+    /// What weight decay leaves.
+    keep: f32,
+    /// Root of the second moment's correction, inverted.
+    root: f32,
+}
+
+impl Update {
+    fn apply(&self, x: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
+        let AdamConfig {
+            beta_1,
+            beta_2,
+            epsilon,
+            ..
+        } = self.config;
+        let moments = first.iter_mut().zip(second);
+        for ((x, &g), (m, v)) in x.iter_mut().zip(gradient).zip(moments) {
+            let g = g * self.scale;
+            *m = beta_1 * *m + (1.0 - beta_1) * g;
+            *v = beta_2 * *v + (1.0 - beta_2) * g * g;
+            *x = self.keep * *x - self.rate * *m / (v.sqrt() * self.root + epsilon);
+        }
     }
 }
 
@@ -125,6 +184,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// In parts, scaled and over several pieces, it is the same step.
+    #[test]
+    fn parts_make_the_same_step() {
+        let len = 2 * PIECE + 5;
+        let gradient: Vec<f32> = (0..len).map(|i| (i % 13) as f32 - 6.0).collect();
+        let halved: Vec<f32> = gradient.iter().map(|g| g * 0.5).collect();
+        let (mut x, mut y) = (vec![1.0; len], vec![1.0; len]);
+        let [mut whole, mut parts] = [0, 1].map(|_| Adam::new(AdamConfig::default(), len));
+        for _ in 0..2 {
+            whole.step(&mut x, &halved, 0.1);
+            let (front, back) = gradient.split_at(PIECE + 3);
+            parts.step_against(&mut y, &[front, back], 0.5, 0.1);
+        }
+        assert_eq!(x, y);
+        assert_eq!(whole, parts);
     }
 
     #[test]

@@ -13,5 +13,5 @@ pub use adam::{Adam, AdamConfig};
 pub use order::{Order, SplitMix64};
 pub use read::{DeviceError, read};
 pub use schedule::Schedule;
-pub use softened::{Softened, divergence, head_slope};
+pub use softened::{Softened, divergence};
 pub use state::{State, StateError};

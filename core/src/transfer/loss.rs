@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::constants::Rows;
 use crate::model::{HeadRows, Lm};
-use crate::optim::{Softened, divergence, head_slope};
+use crate::optim::{Softened, divergence};
 
 /// From hidden states to the logits z that the loss compares, of the same words on both sides.
 pub(super) struct Heads {
@@ -46,24 +46,25 @@ pub(super) fn loss(
     temperature: f64,
 ) -> (Tensor<2>, Tensor<2>) {
     let Heads { student, teacher } = heads;
-    let prompted = student.logits(rows.prompted);
-    let logits = |hidden: Tensor<2>| -> Softened {
-        let answers = || divergence(prompted.clone(), hidden.clone(), temperature);
-        let shifts = || {
-            let target = prompted.clone() - student.logits(rows.student.clone());
-            let shift = hidden.clone() - teacher.logits(rows.teacher.clone());
-            divergence(target, shift, temperature)
-        };
-        // A part that does not count is not computed.
-        if alpha == 0.0 {
-            answers()
-        } else if alpha == 1.0 {
-            shifts()
+    let answers = |prompted, logits| divergence(prompted, logits, temperature);
+    // A part that does not count is not computed.
+    let Softened { value, slope } = if alpha == 0.0 {
+        answers(
+            student.logits(rows.prompted),
+            teacher.logits(hidden.clone()),
+        )
+    } else {
+        let [prompted, student] = student.logits_of_each([rows.prompted, rows.student]);
+        let [logits, teacher] = teacher.logits_of_each([hidden.clone(), rows.teacher]);
+        let (target, shift) = (prompted.clone() - student, logits.clone() - teacher);
+        let shifts = divergence(target, shift, temperature);
+        if alpha == 1.0 {
+            shifts
         } else {
-            mix(answers(), shifts(), alpha)
+            mix(answers(prompted, logits), shifts, alpha)
         }
     };
-    head_slope(|hidden| teacher.logits(hidden), hidden, logits)
+    (value, teacher.slope(hidden, slope))
 }
 
 fn mix(answers: Softened, shifts: Softened, alpha: f64) -> Softened {
