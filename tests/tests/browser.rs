@@ -14,13 +14,21 @@ wasm_bindgen_test_configure!(run_in_dedicated_worker);
 
 #[path = "accounting/mod.rs"]
 mod accounting;
+#[path = "attacks/bundle.rs"]
+mod bundle;
 #[path = "browser/device.rs"]
 mod device;
 #[path = "browser/entropy.rs"]
 mod entropy;
 #[path = "browser/graphics.rs"]
 mod graphics;
+#[path = "browser/resume.rs"]
+mod resume;
 #[path = "same/mod.rs"]
 mod same;
 #[path = "browser/storage.rs"]
 mod storage;
+#[path = "browser/traffic.rs"]
+mod traffic;
+#[path = "browser/xl.rs"]
+mod xl;

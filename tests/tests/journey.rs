@@ -8,6 +8,8 @@
 // A harness: what today's journeys don't use, tomorrow's do.
 #![allow(dead_code)]
 
+#[path = "journey/accessible.rs"]
+mod accessible;
 #[path = "journey/browser.rs"]
 mod browser;
 #[path = "journey/canary.rs"]
@@ -26,6 +28,8 @@ mod loads;
 mod netlog;
 #[path = "journey/newcomer.rs"]
 mod newcomer;
+#[path = "journey/offline.rs"]
+mod offline;
 #[path = "journey/options.rs"]
 mod options;
 #[path = "journey/place.rs"]
@@ -36,13 +40,21 @@ mod real;
 mod resume;
 #[path = "journey/server.rs"]
 mod server;
+#[path = "journey/smooth.rs"]
+mod smooth;
 #[path = "journey/steps.rs"]
 mod steps;
+#[path = "same/student.rs"]
+mod student;
+#[path = "journey/tasks.rs"]
+mod tasks;
 #[path = "journey/tiny.rs"]
 mod tiny;
 #[path = "journey/traces.rs"]
 mod traces;
 #[path = "journey/trouble.rs"]
 mod trouble;
+#[path = "journey/unattended.rs"]
+mod unattended;
 #[path = "journey/wire.rs"]
 mod wire;

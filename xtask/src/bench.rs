@@ -3,12 +3,14 @@
 use anyhow::Result;
 
 use crate::shell::{self, NATIVE, cargo, say};
+use crate::web;
 
-/// Runs the criterion-style benches of all native crates.
+/// Builds the page, which says how large its programs are, and runs the benches of all native crates.
 ///
 /// # Errors
-/// When a bench doesn't compile or fails.
+/// When something doesn't build, is larger than it may be, or fails.
 pub(crate) fn run() -> Result<()> {
+    web::build(&shell::target().join("bench").join("page"))?;
     say("Running the benches");
     shell::run(cargo("bench").args(&NATIVE[1..]).args(["--benches"]))
 }

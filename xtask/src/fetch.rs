@@ -66,6 +66,19 @@ pub(crate) const PUBLIC: Source = Source {
     file: ".cache/text/polarity-en-pang&lee1.csv",
 };
 
+/// What looks at the page for those who use it by a screen reader, by the keyboard, or with weak eyes. MPL-2.0;
+/// the file is npm's `axe-core`, which this package carries along.
+pub(crate) const AXE: Source = Source {
+    what: "axe-core 4.12.1",
+    package: "axe-playwright-python",
+    version: "0.1.8",
+    archive: "axe_playwright_python-0.1.8-py3-none-any.whl",
+    archive_sha256: "fdd263c998388f1a8e67cad02677e612d946248bd44d163be5e8650ea31f95f8",
+    member: "axe_playwright_python/axe.min.js",
+    member_sha256: "84494fec757e4710dc751c8d7a636e457f4532f08f85c86dc9070133fbff53bc",
+    file: ".cache/web/axe.min.js",
+};
+
 /// Makes sure that a source's file is in the cache, and returns its path.
 ///
 /// # Errors

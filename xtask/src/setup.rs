@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::shell::say;
 use crate::{fetch, tools};
 
-/// Installs the wasm target, the browser, the wasm tools, and fetches the model and the text.
+/// Installs the wasm target, the browser, the wasm tools, and fetches the model, the text and axe-core.
 ///
 /// # Errors
 /// When something cannot be installed or fetched.
@@ -14,7 +14,7 @@ pub(crate) fn run() -> Result<()> {
     tools::chromedriver()?;
     tools::wasm_opt()?;
     tools::wasm_tools()?;
-    for source in [&fetch::MODEL, &fetch::PRIVATE, &fetch::PUBLIC] {
+    for source in [&fetch::MODEL, &fetch::PRIVATE, &fetch::PUBLIC, &fetch::AXE] {
         fetch::fetch(source)?;
     }
     say("Everything is there; next: cargo xtask quickstart, cargo xtask test");

@@ -150,6 +150,7 @@ fn journey() -> Result<()> {
     web::build(&page)?;
     let program = shell::build_tool()?;
     quickstart::complete(&program, &student)?;
+    let axe = std::path::absolute(fetch::fetch(&fetch::AXE)?)?;
     say("Testing the journeys through the page");
     let mut command = cargo("test");
     command
@@ -162,6 +163,7 @@ fn journey() -> Result<()> {
         .env("POST_JOURNEY_NATIVE", std::path::absolute(program)?)
         .env("POST_JOURNEY_PAGE", page)
         .env("POST_JOURNEY_STUDENT", student)
+        .env("POST_JOURNEY_AXE", axe)
         .env("POST_JOURNEY_OUTPUT", &folder);
     let look = format!("the screenshots are in {}", folder.display());
     shell::run(&mut command).context(look)

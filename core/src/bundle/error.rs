@@ -80,6 +80,16 @@ pub enum BundleError {
         /// The hash of what was given.
         found: String,
     },
+    /// A server's list that can't be used.
+    #[error(
+        "the server's list of students is broken at `{place}`: {reason}; tell whoever runs the server"
+    )]
+    Catalog {
+        /// The entry and its field.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The weights.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

@@ -72,10 +72,16 @@ impl Tensors for Weights {
     }
 
     fn tensor(&self, name: &str) -> Result<HostTensor, CheckpointError> {
-        match self.file.raw(name) {
-            Some((Dtype::I8, shape, bytes)) => self.dequantise(name, shape, bytes),
-            _ => self.file.tensor(name),
+        let tensor = match self.file.raw(name) {
+            Some((Dtype::I8, shape, bytes)) => self.dequantise(name, shape, bytes)?,
+            _ => self.file.tensor(name)?,
+        };
+        if tensor.is_finite() {
+            return Ok(tensor);
         }
+        Err(CheckpointError::NotFinite {
+            name: name.to_owned(),
+        })
     }
 
     fn shape(&self, name: &str) -> Option<Vec<usize>> {

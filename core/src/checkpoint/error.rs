@@ -45,6 +45,14 @@ pub enum CheckpointError {
         /// The types that are read.
         known: &'static str,
     },
+    /// A number that is none, in a file whose writer refuses such.
+    #[error(
+        "tensor `{name}` holds a number that is not finite; fetch the file again, or ask who made it for another"
+    )]
+    NotFinite {
+        /// The tensor's name.
+        name: String,
+    },
     /// An architecture that isn't known, or a configuration that can't be.
     #[error(transparent)]
     Model(Box<ModelError>),

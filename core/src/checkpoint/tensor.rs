@@ -59,6 +59,16 @@ impl HostTensor {
         self.len() == 0
     }
 
+    /// Whether every element is a number, and none infinite.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        match &self.data {
+            HostData::F32(v) => v.iter().all(|x| x.is_finite()),
+            HostData::F16(v) => v.iter().all(|x| x.is_finite()),
+            HostData::BF16(v) => v.iter().all(|x| x.is_finite()),
+        }
+    }
+
     /// Size in bytes, in the type it is stored in.
     #[must_use]
     pub fn byte_len(&self) -> usize {

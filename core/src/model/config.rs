@@ -197,16 +197,25 @@ impl Config {
             ("intermediate_size", self.intermediate_size),
             ("max_position_embeddings", self.max_position_embeddings),
         ];
-        // The bound keeps products of two sizes far from overflow, also on 32-bit wasm's usize
-        // together with the checks where memory is taken.
+        // A tab's `usize` has 32 bits: sums of a few sizes fit, and what is multiplied further is first
+        // held against the file.
+        let most = 1 << 24;
         if let Some((field, size)) = sizes
             .into_iter()
-            .find(|(_, size)| !(1..1 << 24).contains(size))
+            .find(|(_, size)| !(1..most).contains(size))
         {
             return Err(ModelError::invalid(
                 field,
                 format!("{size} is not between 1 and 2^24"),
             ));
+        }
+        let width = self.num_attention_heads.checked_mul(self.head_dim);
+        if width.is_none_or(|width| width >= most) {
+            let reason = format!(
+                "{} heads are wider than 2^24 together",
+                self.num_attention_heads
+            );
+            return Err(ModelError::invalid("head_dim", reason));
         }
         if !self
             .num_attention_heads

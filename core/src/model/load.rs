@@ -61,15 +61,28 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// A tensor of the given shape, with or without the family's prefix.
+    /// A tensor's name in the file, with or without the family's prefix, if it has the given shape.
+    ///
+    /// Memory is taken only for what was found here, so never more than a few times the file's size,
+    /// whatever a configuration asks for.
+    fn find<'n>(&self, name: &'n str, shape: &[usize]) -> Result<&'n str, CheckpointError> {
+        let bare = name.strip_prefix(self.names.base);
+        let mut named = [Some(name), bare].into_iter().flatten();
+        let (name, found) = named
+            .find_map(|name| Some((name, self.tensors.shape(name)?)))
+            .ok_or_else(|| CheckpointError::missing(name))?;
+        if found == shape {
+            return Ok(name);
+        }
+        Err(CheckpointError::Shape {
+            name: name.to_owned(),
+            found,
+            expected: shape.to_vec(),
+        })
+    }
+
     fn host(&self, name: &str, shape: &[usize]) -> Result<HostTensor, CheckpointError> {
-        let bare = name
-            .strip_prefix(self.names.base)
-            .filter(|_| self.tensors.shape(name).is_none());
-        let bare = bare.filter(|bare| self.tensors.shape(bare).is_some());
-        self.tensors
-            .tensor(bare.unwrap_or(name))?
-            .expect_shape(name, shape)
+        self.tensors.tensor(self.find(name, shape)?)
     }
 
     fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>, CheckpointError> {
@@ -110,12 +123,16 @@ impl Source<'_> {
         let total = outputs.iter().sum();
         let whole = [total];
         let outputs = if names.len() == 1 { &whole } else { outputs };
+        let shape = |output| self.names.layout.shape(input, output);
+        for (name, &output) in names.iter().zip(outputs) {
+            self.find(&format!("{name}.weight"), &shape(output))?;
+        }
         let mut weight = vec![0.0; input * total];
         let mut biases = Vec::new();
         let mut column = 0;
         for (name, &output) in names.iter().zip(outputs) {
-            let shape = self.names.layout.shape(input, output);
-            let piece = self.host(&format!("{name}.weight"), &shape)?.into_f32();
+            let piece = self.host(&format!("{name}.weight"), &shape(output))?;
+            let piece = piece.into_f32();
             place_columns(
                 &mut weight,
                 total,

@@ -1,5 +1,6 @@
 //! Hostile files: each must be an error that names the place, never a panic, never gigabytes.
 
+mod bundle;
 mod checkpoint_gguf;
 mod checkpoint_mutations;
 mod checkpoint_safetensors;

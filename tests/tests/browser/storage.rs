@@ -1,8 +1,10 @@
 //! Files in the origin's private file system, and in a tab that has none.
 
-use js_sys::Uint8Array;
+use js_sys::{Array, Uint8Array};
+use post_web::worker::files;
 use post_web::worker::storage::Storage;
 use wasm_bindgen_test::wasm_bindgen_test;
+use web_sys::Blob;
 
 async fn both() -> [Storage; 2] {
     let (kept, why) = Storage::open().await;
@@ -55,5 +57,20 @@ async fn a_big_file_comes_back_whole() {
         storage.write("c", &bytes).await.unwrap();
         assert!(storage.read("c").await.unwrap().unwrap() == bytes);
         storage.remove("c").await.unwrap();
+    }
+}
+
+/// More than the largest vector of a tab, and more than its `usize` can count. The same few bytes over
+/// and over, which the browser doesn't copy.
+#[wasm_bindgen_test]
+async fn a_file_that_no_tab_has_room_for_is_refused() {
+    let piece = Array::of1(&Uint8Array::new_with_length(16 << 20));
+    let piece = Blob::new_with_u8_array_sequence(&piece).unwrap();
+    for pieces in [192, 320] {
+        let parts: Array = (0..pieces).map(|_| piece.clone()).collect();
+        let file = Blob::new_with_blob_sequence(&parts).unwrap();
+        let error = files::read(&file).await.unwrap_err().to_string();
+        let megabytes = format!("{:.0} MB", file.size() / 1e6);
+        assert!(error.contains(&megabytes), "{error}");
     }
 }

@@ -78,6 +78,31 @@ impl Browser {
         self.good(&format!("going to {url}"), went);
     }
 
+    /// Opens a further tab and goes there; returns the name of the one before.
+    #[track_caller]
+    pub(crate) fn another_tab(&self) -> Value {
+        let before = self.good("the tab's name", self.wire.get("window"));
+        let opened = self.wire.post("window/new", &json!({ "type": "tab" }));
+        let opened = self.good("a further tab", opened);
+        self.switch(&opened["handle"]);
+        before
+    }
+
+    /// Closes another tab than this one.
+    #[track_caller]
+    pub(crate) fn close_tab(&self, tab: &Value) {
+        let here = self.good("the tab's name", self.wire.get("window"));
+        self.switch(tab);
+        self.good("closing a tab", self.wire.delete("window"));
+        self.switch(&here);
+    }
+
+    #[track_caller]
+    fn switch(&self, tab: &Value) {
+        let switched = self.wire.post("window", &json!({ "handle": tab }));
+        self.good("going to another tab", switched);
+    }
+
     /// Clicks what can be clicked, as soon as it can.
     #[track_caller]
     pub(crate) fn click(&self, css: &str) {
@@ -189,13 +214,16 @@ impl Browser {
 
     /// Keeps what the tab looks like as `<test>-<name>.png`.
     pub(crate) fn screenshot(&self, name: &str) -> PathBuf {
-        let path = place::output().join(format!("{}-{name}.png", self.name));
         let shot = self.wire.get("screenshot").ok();
         let bytes = shot.and_then(|shot| STANDARD.decode(shot.as_str()?).ok());
-        if let Some(bytes) = bytes {
-            fs::create_dir_all(place::output()).unwrap();
-            fs::write(&path, bytes).unwrap();
-        }
+        self.keep(&format!("{name}.png"), &bytes.unwrap_or_default())
+    }
+
+    /// Keeps something that a person may want to see as `<test>-<name>`.
+    pub(crate) fn keep(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = place::output().join(format!("{}-{name}", self.name));
+        fs::create_dir_all(place::output()).unwrap();
+        fs::write(&path, bytes).unwrap();
         path
     }
 

@@ -42,6 +42,21 @@ impl Browser {
         self.debugger("Emulation.clearDeviceMetricsOverride", &json!({}));
     }
 
+    /// Puts the window away, so that nobody sees the page.
+    #[track_caller]
+    pub(crate) fn hide(&self) {
+        let hidden = self.wire.post("window/minimize", &json!({}));
+        self.good("putting the window away", hidden);
+    }
+
+    /// Brings the window back.
+    #[track_caller]
+    pub(crate) fn own_window(&self) {
+        let back = json!({ "width": 1280, "height": 1000 });
+        let back = self.wire.post("window/rect", &back);
+        self.good("bringing the window back", back);
+    }
+
     /// Whether there is a network.
     #[track_caller]
     pub(crate) fn offline(&self, offline: bool) {

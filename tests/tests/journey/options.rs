@@ -23,11 +23,16 @@ const QUIET: [&str; 8] = [
      CertificateTransparencyComponentUpdater",
 ];
 
+/// Tasks of every thread, and the marks that tell when and where.
+const TRACED: &str = "toplevel,blink.user_timing";
+
 /// How a browser should be.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Options {
     /// WebGPU computed by the processor (SwiftShader): slow, and there on every machine.
     pub(crate) webgpu: bool,
+    /// Keep what the page's thread does, for [`super::tasks`], and the questions that the browser asks.
+    pub(crate) watched: bool,
     /// Further arguments.
     pub(crate) args: Vec<String>,
 }
@@ -54,6 +59,11 @@ impl Options {
         });
         all["browserName"] = "chrome".into();
         all["goog:loggingPrefs"] = json!({ "browser": "ALL" });
+        if self.watched {
+            all["goog:loggingPrefs"]["performance"] = "ALL".into();
+            all["goog:chromeOptions"]["perfLoggingPrefs"] =
+                json!({ "enableNetwork": false, "traceCategories": TRACED });
+        }
         all["timeouts"] = json!({ "script": 120_000, "pageLoad": 120_000 });
         all
     }

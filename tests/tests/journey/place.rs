@@ -27,6 +27,11 @@ pub(crate) fn student() -> PathBuf {
     named("POST_JOURNEY_STUDENT")
 }
 
+/// axe-core's script.
+pub(crate) fn axe() -> PathBuf {
+    named("POST_JOURNEY_AXE")
+}
+
 /// Where screenshots and logs go.
 pub(crate) fn output() -> PathBuf {
     named("POST_JOURNEY_OUTPUT")

@@ -3,9 +3,9 @@
 use std::fs;
 
 use super::browser::Browser;
-use super::options::Options;
 use super::place;
 use super::server::Served;
+use super::smooth::{run_smoothly, watched};
 
 /// Sentences made for this test.
 const GOOD: [&str; 8] = [
@@ -44,7 +44,7 @@ fn three_steps_with_the_real_student() {
     fs::write(&table, rows).unwrap();
     let student = place::student();
     let served = Served::start(&[&student], None);
-    let browser = Browser::start("real", &Options::default());
+    let browser = Browser::start("real", &watched());
     browser.arrive(&served.url(""));
     browser.load_student();
     browser.choose_table(&table);
@@ -53,8 +53,7 @@ fn three_steps_with_the_real_student() {
     browser.until_text("#summary-train", |said| said.contains("64"));
     browser.set("set-steps", "3");
     browser.set("set-batch", "8");
-    browser.start_run();
-    browser.finish_run();
+    run_smoothly(&browser);
     browser.screenshot("done");
     let statement = browser.text("#result-statement");
     assert!(statement.contains("differentially private"), "{statement}");

@@ -81,6 +81,25 @@ fn a_table_that_is_none_is_refused_and_a_good_one_taken() {
     browser.choose_table(&tiny.table());
 }
 
+/// Whoever made the table finds the lines that are left out, and why.
+#[test]
+fn rows_that_cannot_be_read_are_named() {
+    let tiny = Tiny::new(40);
+    let mut rows = fs::read_to_string(tiny.table()).unwrap();
+    rows += "too,many,cells\n,negative\n";
+    fs::write(tiny.table(), rows).unwrap();
+    let (_served, browser) = arrived("bad-rows", &tiny);
+    browser.load_student();
+    browser.choose_table(&tiny.table());
+    let unread = browser.text("#table-trouble");
+    assert!(unread.contains("line 42"), "{unread}");
+    let left_out = browser.text("#summary-findings");
+    for line in ["line 42", "line 43"] {
+        assert!(left_out.contains(line), "{line}: {left_out}");
+    }
+    browser.screenshot("named");
+}
+
 /// The cost of a run must be remembered before it is spent.
 #[test]
 fn without_room_nothing_starts_that_could_not_be_remembered() {
@@ -107,19 +126,27 @@ fn without_room_nothing_starts_that_could_not_be_remembered() {
 #[test]
 fn while_another_tab_has_a_run_none_starts_here() {
     let tiny = Tiny::new(40);
-    let (_served, browser) = arrived("two-tabs", &tiny);
+    let (served, browser) = arrived("two-tabs", &tiny);
     browser.load_student();
     browser.choose_table(&tiny.table());
-    // What another tab's worker does.
-    browser.script(
-        "navigator.locks.request('post-run', () => new Promise(end => { self.end = end; }));",
-        &[],
-    );
+    browser.set("set-steps", "20000");
+    browser.start_run();
+    browser.until("a few steps", || (browser.steps_made() > 1).then_some(()));
+    let first = browser.another_tab();
+    browser.arrive(&served.url(""));
+    browser.load_student();
+    browser.choose_table(&tiny.table());
+    browser.set("set-steps", "3");
     browser.start_run();
     let said = error(&browser);
     assert!(said.contains("another tab"), "{said}");
-    browser.script("self.end()", &[]);
+    browser.close_tab(&first);
     browser.click("#error-close");
+    // The rows are read anew, and what the other tab has kept is offered.
+    browser.until("the kept run's settings", || {
+        (browser.property("#set-steps", "value") == "20000").then_some(())
+    });
+    browser.set("set-steps", "3");
     browser.start_run();
     browser.finish_run();
 }

@@ -69,6 +69,10 @@ impl Wire {
         read(reply)
     }
 
+    pub(crate) fn delete(&self, what: &str) -> Result<Value, Refused> {
+        read(self.agent.delete(self.url(what)).call())
+    }
+
     /// Ends the session, and the browser with it.
     pub(crate) fn close(&self) -> Result<(), Refused> {
         read(self.agent.delete(&self.base).call()).map(drop)

@@ -4,6 +4,9 @@
 //! terminal, so nearly equal is not enough. Where a test fails it prints what it found; that goes
 //! into `tests/fixtures/same/bits.json` only when the engine was meant to change.
 
+pub(crate) mod run;
+pub(crate) mod student;
+
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -99,10 +102,6 @@ pub(crate) fn expected_means() -> Vec<f32> {
     bits.map(|x| f32::from_bits(u32::from_str_radix(&x, 16).unwrap()))
         .collect()
 }
-
-/// One unit of the grid in a mean: C / 2¹⁴ / expected batch.
-#[cfg(target_arch = "wasm32")]
-pub(crate) const UNIT: f32 = 0.5 / 16_384.0 / 10.0;
 
 async fn mechanism(device: &Device) -> Mechanism {
     let known = KnownAnswer {

@@ -1,6 +1,6 @@
 //! Bytes of files, in pieces that never double a big one in memory.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use js_sys::{Array, ArrayBuffer, Uint8Array};
 use wasm_bindgen::JsCast as _;
 use wasm_bindgen_futures::JsFuture;
@@ -14,10 +14,19 @@ const PIECE: usize = 16 << 20;
 /// Reads a whole file.
 ///
 /// # Errors
-/// When the browser can't, or the file changed meanwhile.
-pub(super) async fn read(file: &Blob) -> Result<Vec<u8>> {
+/// When the browser can't, the file is larger than what is left of a tab's memory, or it changed
+/// meanwhile.
+pub async fn read(file: &Blob) -> Result<Vec<u8>> {
+    // What `usize` doesn't hold saturates, and is as much too much.
     let size = file.size() as usize;
-    let mut bytes = vec![0; size];
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(size).map_err(|_| {
+        let megabytes = file.size() / 1e6;
+        anyhow!(
+            "the file has {megabytes:.0} MB, which this tab has no room for; reload the page, or choose a smaller one"
+        )
+    })?;
+    bytes.resize(size, 0);
     for (number, piece) in bytes.chunks_mut(PIECE).enumerate() {
         let from = number * PIECE;
         let slice = file

@@ -37,7 +37,7 @@ async fn ledger(storage: &Storage, delta: f64) -> Result<Ledger> {
 ///
 /// # Errors
 /// When the ledger is damaged or the accountant refuses.
-pub(super) async fn quote(storage: &Storage, rows: &[Row], plan: &Plan) -> Result<(Quote, f64)> {
+pub async fn quote(storage: &Storage, rows: &[Row], plan: &Plan) -> Result<(Quote, f64)> {
     let ledger = ledger(storage, plan.delta()).await?;
     let quote = ledger.quote(&identify(&ledger, rows), plan)?;
     Ok((quote, ledger.cap().0))
@@ -47,7 +47,7 @@ pub(super) async fn quote(storage: &Storage, rows: &[Row], plan: &Plan) -> Resul
 ///
 /// # Errors
 /// When the data would pass its cap, or the ledger can't be kept.
-pub(super) async fn reserve(storage: &Storage, rows: &[Row], plan: &Plan) -> Result<Reserved> {
+pub async fn reserve(storage: &Storage, rows: &[Row], plan: &Plan) -> Result<Reserved> {
     let mut ledger = ledger(storage, plan.delta()).await?;
     let data = identify(&ledger, rows);
     let reserved = ledger.reserve(&data, plan)?;
@@ -60,20 +60,20 @@ pub(super) async fn reserve(storage: &Storage, rows: &[Row], plan: &Plan) -> Res
 ///
 /// # Errors
 /// When there is none for these rows and this plan.
-pub(super) async fn resume(storage: &Storage, rows: &[Row], plan: &Plan) -> Result<Reserved> {
+pub async fn resume(storage: &Storage, rows: &[Row], plan: &Plan) -> Result<Reserved> {
     let ledger = ledger(storage, plan.delta()).await?;
     let data: DataId = identify(&ledger, rows);
     Ok(ledger.resume(&data, plan)?)
 }
 
 /// The interrupted run.
-pub(super) async fn run(storage: &Storage) -> Option<Kept> {
+pub async fn run(storage: &Storage) -> Option<Kept> {
     let bytes = storage.read(RUN).await.ok().flatten()?;
     serde_json::from_slice(&bytes).ok()
 }
 
 /// Whether the kept run was made on these rows.
-pub(super) async fn fits(storage: &Storage, kept: &Kept, rows: &[Row]) -> bool {
+pub async fn fits(storage: &Storage, kept: &Kept, rows: &[Row]) -> bool {
     match suggest::plan(&kept.settings) {
         Ok(plan) => resume(storage, rows, &plan).await.is_ok(),
         Err(_) => false,
@@ -84,7 +84,7 @@ pub(super) async fn fits(storage: &Storage, kept: &Kept, rows: &[Row]) -> bool {
 ///
 /// # Errors
 /// When there is no room.
-pub(super) async fn keep(storage: &Storage, kept: &Kept, checkpoint: &[u8]) -> Result<()> {
+pub async fn keep(storage: &Storage, kept: &Kept, checkpoint: &[u8]) -> Result<()> {
     // The checkpoint says itself how many steps it holds; the other file only tells people.
     storage.write(CHECKPOINT, checkpoint).await?;
     storage.write(RUN, &serde_json::to_vec(kept)?).await
@@ -94,7 +94,7 @@ pub(super) async fn keep(storage: &Storage, kept: &Kept, checkpoint: &[u8]) -> R
 ///
 /// # Errors
 /// When it can't be read, or there is none.
-pub(super) async fn checkpoint(storage: &Storage) -> Result<Vec<u8>> {
+pub async fn checkpoint(storage: &Storage) -> Result<Vec<u8>> {
     let read = storage.read(CHECKPOINT).await?;
     read.context("the run's checkpoint is gone; start anew")
 }
@@ -103,7 +103,7 @@ pub(super) async fn checkpoint(storage: &Storage) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// When the browser refuses.
-pub(super) async fn discard(storage: &Storage) -> Result<()> {
+pub async fn discard(storage: &Storage) -> Result<()> {
     storage.remove(RUN).await?;
     storage.remove(CHECKPOINT).await
 }
@@ -112,7 +112,7 @@ pub(super) async fn discard(storage: &Storage) -> Result<()> {
 ///
 /// # Errors
 /// When there is no room.
-pub(super) async fn finish(storage: &Storage, finished: &Finished, zip: &[u8]) -> Result<()> {
+pub async fn finish(storage: &Storage, finished: &Finished, zip: &[u8]) -> Result<()> {
     storage.write(RESULT, zip).await?;
     storage
         .write(FINISHED, &serde_json::to_vec(finished)?)
@@ -121,7 +121,7 @@ pub(super) async fn finish(storage: &Storage, finished: &Finished, zip: &[u8]) -
 }
 
 /// The finished prompt, with what may be said about it.
-pub(super) async fn finished(storage: &Storage) -> Option<(Finished, Vec<u8>)> {
+pub async fn finished(storage: &Storage) -> Option<(Finished, Vec<u8>)> {
     let said = storage.read(FINISHED).await.ok().flatten()?;
     let zip = storage.read(RESULT).await.ok().flatten()?;
     Some((serde_json::from_slice(&said).ok()?, zip))

@@ -43,7 +43,10 @@ pub(super) struct Cancelled;
 impl Library {
     /// Looks at the server's list and at what is stored. Neither has to be there.
     pub(super) async fn open(storage: &Storage) -> Self {
-        let catalog = catalog().await.unwrap_or_default();
+        let catalog = catalog().await.unwrap_or_else(|error| {
+            web_sys::console::warn_1(&format!("{error:#}").into());
+            Catalog::default()
+        });
         let mut library = Self {
             listed: catalog.bundles.into_iter().map(listed).collect(),
             sample: catalog.sample,
@@ -199,7 +202,7 @@ async fn catalog() -> Result<Catalog> {
     let response = get(CATALOG, 0).await?;
     let text = JsFuture::from(response.text().map_err(thrown)?).await;
     let text = text.map_err(thrown)?.as_string().unwrap_or_default();
-    Ok(serde_json::from_str(&text)?)
+    Ok(Catalog::from_json(text.as_bytes())?)
 }
 
 /// Asks this page's own server for a file, from byte `from` on.

@@ -7,11 +7,11 @@
 mod device;
 mod evaluate;
 mod exclusive;
-mod files;
+pub mod files;
 mod handover;
 mod helper;
 mod helpers;
-mod kept;
+pub mod kept;
 mod library;
 mod logs;
 mod port;
@@ -19,7 +19,7 @@ mod runs;
 mod session;
 pub mod storage;
 mod student;
-mod suggest;
+pub mod suggest;
 mod tables;
 
 use wasm_bindgen::JsCast as _;

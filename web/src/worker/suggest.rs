@@ -17,7 +17,7 @@ const BATCH: f64 = 256.0;
 const LARGEST: usize = 64 << 20;
 
 /// For so many rows.
-pub(super) fn settings(public_size: u64) -> Settings {
+pub fn settings(public_size: u64) -> Settings {
     Settings {
         epsilon: 8.0,
         delta: suggest_delta(public_size),
@@ -36,7 +36,7 @@ pub(super) fn settings(public_size: u64) -> Settings {
 ///
 /// # Errors
 /// A setting out of range, or a budget that no noise keeps.
-pub(super) fn plan(settings: &Settings) -> Result<Plan, PlanError> {
+pub fn plan(settings: &Settings) -> Result<Plan, PlanError> {
     Plan::new(PlanConfig {
         budget: Budget::Epsilon(settings.epsilon),
         public_size: settings.public_size,
@@ -53,7 +53,7 @@ pub(super) fn plan(settings: &Settings) -> Result<Plan, PlanError> {
 }
 
 /// How the prompt moves.
-pub(super) fn tuning(settings: &Settings, micro_batch: usize) -> TuneConfig {
+pub fn tuning(settings: &Settings, micro_batch: usize) -> TuneConfig {
     use post_core::optim::Schedule;
     TuneConfig {
         learning_rate: settings.learning_rate,
@@ -69,7 +69,7 @@ pub(super) fn tuning(settings: &Settings, micro_batch: usize) -> TuneConfig {
 
 /// Examples in one pass, for texts of at most `longest` tokens and prompt in a model whose widest
 /// activation has `width` numbers. Results don't depend on it.
-pub(super) fn micro_batch(longest: usize, width: usize) -> usize {
+pub fn micro_batch(longest: usize, width: usize) -> usize {
     let example = 4 * longest.max(1) * width.max(1);
     (LARGEST / example).clamp(1, 8)
 }

@@ -1,6 +1,7 @@
 //! From Rust to `dist`: compile, shrink, bind, copy, seal.
 
 mod seal;
+mod size;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,8 +13,8 @@ use anyhow::{Context as _, Result};
 use crate::shell::{self, cargo, path_with, say};
 use crate::tools;
 
-/// The two programs of `post-web`.
-const PROGRAMS: [&str; 2] = ["page", "worker"];
+/// The two programs of `post-web`, and how many bytes of them may be sent.
+const PROGRAMS: [(&str, usize); 2] = [("page", 350_000), ("worker", 3_500_000)];
 /// The page is built without the engine, which would make it many times as large.
 const PAGE_ONLY: [&str; 1] = ["--no-default-features"];
 const SOURCE: &str = "www";
@@ -26,12 +27,13 @@ pub(super) fn run(dist: &Path) -> Result<()> {
     tools::wasm_target()?;
     tools::wasm_opt()?;
     let path = path_with(&tools::wasm_tools()?)?;
-    for program in PROGRAMS {
+    for (program, _) in PROGRAMS {
         compile(program)?;
     }
     empty(dist)?;
-    for program in PROGRAMS {
+    for (program, limit) in PROGRAMS {
         bind(program, dist, &path)?;
+        size::check(program, limit, dist)?;
         seal::loader(program, dist)?;
     }
     for file in sources()? {
@@ -149,7 +151,7 @@ mod tests {
         assert!(named.all(|name| {
             Path::new("../www").join(name).is_file()
                 || Path::new("..").join(STYLE).ends_with(name)
-                || PROGRAMS.iter().any(|program| {
+                || PROGRAMS.iter().any(|(program, _)| {
                     name == format!("{program}_loader.js") || name == format!("{program}.js")
                 })
         }));

@@ -1,4 +1,7 @@
-//! Clipping one example at a time in f64, for devices whose memory is the host's.
+//! Clipping one example at a time, for devices whose memory is the host's: what [`device`] does, by
+//! the same f32 operations, so that both choose the same integers.
+//!
+//! [`device`]: super::device
 
 use super::{GRID, target};
 
@@ -16,18 +19,21 @@ pub(in crate::dp) fn add(gradients: &[f32], real: usize, max_grad_norm: f64, sum
 /// Writes round(g·s) to `grid`; false when the row must count as zero: it is not finite, or its
 /// integer norm, which no float can talk its way around, is above the bound.
 fn onto_grid(row: &[f32], max_grad_norm: f64, grid: &mut [i64]) -> bool {
-    let norm = row
-        .iter()
-        .map(|&g| f64::from(g).powi(2))
-        .sum::<f64>()
-        .sqrt();
-    if !norm.is_finite() || norm == 0.0 {
+    let largest = row.iter().fold(0.0, |most: f32, g| most.max(g.abs()));
+    let divisor = largest.max(f32::MIN_POSITIVE);
+    // Rounded once: the order in which a device adds in f32 rarely changes more than the last bit.
+    let square = |&g: &f32| f64::from(g / divisor).powi(2);
+    let norm = row.iter().map(square).sum::<f64>().sqrt() as f32;
+    // NaN, which `max` passes over, is in the norm.
+    if !largest.is_finite() || norm.is_nan() || norm <= 0.5 {
         return false;
     }
-    let scale = (GRID as f64 / max_grad_norm).min(target(row.len()) / norm);
+    let (room, target) = (GRID as f64 / max_grad_norm, target(row.len()));
+    let scale = (largest * room as f32).min(norm.recip() * target as f32);
+    let bound = GRID as f32;
     let mut square = 0i64;
     for (x, &g) in grid.iter_mut().zip(row) {
-        *x = ((f64::from(g) * scale).round() as i64).clamp(-GRID, GRID);
+        *x = (g / divisor * scale).round_ties_even().clamp(-bound, bound) as i64;
         square += *x * *x;
     }
     square <= GRID * GRID

@@ -46,7 +46,9 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Config, ModelError> {
         num_key_value_heads: heads,
         head_dim: head_dim
             .ok_or_else(|| ModelError::invalid("n_head", "n_embd is no multiple of it"))?,
-        intermediate_size: fields.size_opt("n_inner")?.unwrap_or(4 * hidden_size),
+        intermediate_size: fields
+            .size_opt("n_inner")?
+            .unwrap_or(hidden_size.saturating_mul(4)),
         max_position_embeddings: max_positions,
         norm: NormKind::LayerNorm,
         norm_eps: fields.number_or("layer_norm_epsilon", 1e-5)?,

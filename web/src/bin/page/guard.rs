@@ -1,4 +1,4 @@
-//! While a run is under way: the screen stays on, and the tab is not closed by mistake.
+//! While a run is under way the tab is not closed by mistake, and while it computes the screen stays on.
 
 use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::prelude::*;
@@ -19,12 +19,17 @@ pub(crate) fn listen(page: &Page) -> Outcome {
     let page = page.clone();
     let document = dom::document()?;
     dom::listen(&document, "visibilitychange", move |_| {
-        if page.running.get() && !dom::document()?.hidden() {
+        if computes(&page) && !dom::document()?.hidden() {
             hold(&page)?;
         }
         Ok(())
     });
     Ok(())
+}
+
+/// A run that waits for its owner needs no screen.
+fn computes(page: &Page) -> bool {
+    page.running.get() && !page.paused.get()
 }
 
 /// Asks that the screen stays on. A browser that can't or won't is no reason not to run.
@@ -34,7 +39,7 @@ pub(crate) fn hold(page: &Page) -> Outcome {
     };
     let holder = page.clone();
     let held = Closure::once(move |lock: JsValue| {
-        if holder.running.get() {
+        if computes(&holder) {
             holder.screen.replace(Some(lock));
         } else {
             let _ = call(&lock, "release");

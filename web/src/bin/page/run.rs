@@ -24,7 +24,7 @@ pub(crate) fn listen(page: &Page) -> Outcome {
         if !page.running.get() {
             return resume_kept(page);
         }
-        waiting(false)?;
+        waiting(page, false)?;
         dom::text("run-note", "")?;
         page.connection.send(&Request::Resume)
     })
@@ -41,14 +41,13 @@ pub(crate) fn begin(page: &Page, settings: Settings, resume: bool) -> Outcome {
     page.running.set(true);
     page.losses.borrow_mut().clear();
     page.drawn.set(0.0);
-    guard::hold(page)?;
     steps::freeze(true)?;
     privacy::allow(page)?;
     steps::done(Step::Privacy)?;
     steps::lock(Step::Result)?;
     steps::open(Step::Run)?;
     dom::show("kept", false)?;
-    waiting(false)?;
+    waiting(page, false)?;
     dom::show("stop", true)?;
     dom::show("loss-figure", false)?;
     dom::progress("run-bar", None)?;
@@ -157,11 +156,17 @@ pub(crate) fn paused(page: &Page) -> Outcome {
         return Ok(());
     }
     dom::text("run-note", "Paused.")?;
-    waiting(true)
+    waiting(page, true)
 }
 
 /// Whether it waits for its owner.
-fn waiting(waits: bool) -> Outcome {
+fn waiting(page: &Page, waits: bool) -> Outcome {
+    page.paused.set(waits);
+    if waits {
+        guard::release(page)?;
+    } else {
+        guard::hold(page)?;
+    }
     dom::show("continue", waits)?;
     dom::show("pause", !waits)
 }

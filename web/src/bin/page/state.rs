@@ -44,6 +44,8 @@ pub(crate) struct State {
     pub(crate) broken: Cell<bool>,
     /// A run is under way, paused ones included.
     pub(crate) running: Cell<bool>,
+    /// It waits for its owner.
+    pub(crate) paused: Cell<bool>,
     /// What keeps the screen on.
     pub(crate) screen: RefCell<Option<JsValue>>,
     /// **Private**: the loss of each step.
@@ -71,6 +73,7 @@ impl State {
             unread: Cell::default(),
             broken: Cell::default(),
             running: Cell::default(),
+            paused: Cell::default(),
             screen: RefCell::default(),
             losses: RefCell::default(),
             drawn: Cell::default(),

@@ -67,6 +67,7 @@ pub(crate) fn freeze(frozen: bool) -> Outcome {
     dom::enable("student-controls", !frozen)?;
     dom::enable("device-controls", !frozen)?;
     dom::enable("data-controls", !frozen)?;
+    dom::enable("mapping-controls", !frozen)?;
     dom::enable("privacy-controls", !frozen)?;
     dom::enable("try-controls", !frozen)
 }
