@@ -47,7 +47,11 @@ impl Attention {
         past: Option<&KeysValues>,
     ) -> (Tensor<2>, Tensor<2>) {
         let qkv = self.qkv.forward(x);
-        let mixed = self.mix(Projected::Together(qkv.clone()), batch, places, past);
+        let projected = Projected {
+            queries: qkv.clone(),
+            keys_values: None,
+        };
+        let mixed = self.mix(projected, batch, places, past);
         (self.output.forward(mixed), qkv)
     }
 
@@ -62,9 +66,11 @@ impl Attention {
     ) -> Tensor<2> {
         let batch = query.dims()[0];
         let (width, all) = (self.heads * self.head_dim, self.qkv.weight.dims()[1]);
-        let queries = self.qkv.forward_columns(query, 0..width);
-        let kv = self.qkv.forward_columns(x, width..all);
-        let mixed = self.mix(Projected::Apart(queries, kv), batch, places, past);
+        let projected = Projected {
+            queries: self.qkv.forward_columns(query, 0..width),
+            keys_values: Some(self.qkv.forward_columns(x, width..all)),
+        };
+        let mixed = self.mix(projected, batch, places, past);
         self.output.forward(mixed)
     }
 
@@ -125,18 +131,13 @@ impl Attention {
         past: Option<&KeysValues>,
     ) -> Tensor<2> {
         let (heads, kv_heads) = (self.heads, self.kv_heads);
-        let [q, k, v] = match projected {
-            Projected::Together(qkv) => {
-                let qkv = self.split_heads(qkv, batch);
-                [(0, heads), (heads, kv_heads), (heads + kv_heads, kv_heads)]
-                    .map(|(start, len)| qkv.clone().narrow(1, start, len))
-            }
-            Projected::Apart(queries, kv) => {
-                let [q, kv] = [queries, kv].map(|x| self.split_heads(x, batch));
-                let part = |start| kv.clone().narrow(1, start, kv_heads);
-                [q, part(0), part(kv_heads)]
-            }
+        let queries = self.split_heads(projected.queries, batch);
+        let q = queries.clone().narrow(1, 0, heads);
+        let kv = match projected.keys_values {
+            Some(kv) => self.split_heads(kv, batch),
+            None => queries.narrow(1, heads, 2 * kv_heads),
         };
+        let [k, v] = [0, kv_heads].map(|start| kv.clone().narrow(1, start, kv_heads));
         let KeysValues { keys: k, values: v } = places.keys_values(k, v).behind(past);
         let [_, _, queries, width] = q.dims();
         let (keys, group) = (k.dims()[2], heads / kv_heads);
@@ -247,10 +248,9 @@ mod tests {
             inputs.extend([3, 4].map(|seed| noise([rows, width], seed)));
         }
         let read = |x: &[Tensor<2>]| {
-            let projected = match &x[..projections] {
-                [all] => Projected::Together(all.clone()),
-                [queries, kv] => Projected::Apart(queries.clone(), kv.clone()),
-                _ => unreachable!("one or two"),
+            let projected = Projected {
+                queries: x[0].clone(),
+                keys_values: (projections > 1).then(|| x[1].clone()),
             };
             let past = shape.map(|shape| {
                 let [keys, values] = [0, 1].map(|at| x[projections + at].clone().reshape(shape));

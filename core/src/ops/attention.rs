@@ -4,16 +4,16 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{Device, Tensor};
 
 use super::host::{Fused, Host, fuse, rows, slice};
-use tile::{Tile, Turn};
+use tile::{Angles, Tile, Turn};
 
 mod tile;
 
-/// Where queries, keys and values stand side by side, a head's c numbers together.
-pub(crate) enum Projected {
-    /// `[b·s, (H + 2G)·c]`
-    Together(Tensor<2>),
-    /// `[b·q, H·c]` and `[b·s, 2G·c]`: fewer queries than keys.
-    Apart(Tensor<2>, Tensor<2>),
+/// Queries, keys and values, a head's c numbers together, heads of one kind side by side.
+pub(crate) struct Projected {
+    /// `[b·q, H·c]`, or all three in `[b·s, (H + 2G)·c]`.
+    pub(crate) queries: Tensor<2>,
+    /// `[b·s, 2G·c]`, where there are fewer queries than keys.
+    pub(crate) keys_values: Option<Tensor<2>>,
 }
 
 /// What attention is told beside the projections.
@@ -42,10 +42,7 @@ pub(crate) struct Attend<'a> {
 /// A row's heads that share keys are one tile: small enough to stay in the cache from the queries to
 /// what they mix, so scores never reach memory.
 pub(crate) fn attend(told: &Attend<'_>, projected: &Projected) -> Option<Tensor<2>> {
-    let (all, kv) = match projected {
-        Projected::Together(all) => (Host::of(all)?, None),
-        Projected::Apart(queries, kv) => (Host::of(queries)?, Some(Host::of(kv)?)),
-    };
+    let queries = Host::of(&projected.queries)?;
     let past = match told.past {
         Some([keys, values]) => Host::all([Host::of(keys), Host::of(values)])?,
         None => {
@@ -55,9 +52,9 @@ pub(crate) fn attend(told: &Attend<'_>, projected: &Projected) -> Option<Tensor<
     };
     let op = Attention::new(told, projected)?;
     let [keys, values] = past;
-    Some(match kv {
-        None => fuse(op, [all, keys, values]).tensor(),
-        Some(kv) => fuse(op, [all, kv, keys, values]).tensor(),
+    Some(match &projected.keys_values {
+        None => fuse(op, [queries, keys, values]).tensor(),
+        Some(kv) => fuse(op, [queries, Host::of(kv)?, keys, values]).tensor(),
     })
 }
 
@@ -93,17 +90,19 @@ struct Columns {
 
 impl Attention {
     fn new(told: &Attend<'_>, projected: &Projected) -> Option<Self> {
-        let (queries, keys) = match projected {
-            Projected::Together(all) => (all.dims()[0], all.dims()[0]),
-            Projected::Apart(queries, kv) => (queries.dims()[0], kv.dims()[0]),
-        };
+        let Projected {
+            queries,
+            keys_values,
+        } = projected;
+        let keys = keys_values.as_ref().unwrap_or(queries).dims()[0];
+        let queries = queries.dims()[0];
         let turn = |tables: Option<[&Tensor<4>; 2]>, scale: f64| match tables {
             None => Some(Turn::Scale(scale as f32)),
             Some([cos, sin]) => {
                 let own = cos.dims()[0] > 1;
                 let [cos, sin] = Host::all([Host::of(cos), Host::of(sin)])?;
                 let [cos, sin] = [cos, sin].map(|table| rows(table.plain()));
-                Some(Turn::Rotate { cos, sin, own })
+                Some(Turn::Rotate(Box::new(Angles { cos, sin, own })))
             }
         };
         let past = told.past.map_or([1, 0, 0, 0], |[keys, _]| keys.dims());

@@ -14,27 +14,32 @@ pub(super) enum Turn {
     /// Multiplied.
     Scale(f32),
     /// `(a·cos − b·sin, b·cos + a·sin)` of its halves a and b.
-    Rotate {
-        cos: FlexTensor,
-        sin: FlexTensor,
-        /// Whether each row of the batch has tables of its own.
-        own: bool,
-    },
+    Rotate(Box<Angles>),
+}
+
+/// Cosines and sines of places.
+#[derive(Clone, Debug)]
+pub(super) struct Angles {
+    pub(super) cos: FlexTensor,
+    pub(super) sin: FlexTensor,
+    /// Whether each row of the batch has tables of its own.
+    pub(super) own: bool,
+}
+
+impl Angles {
+    /// Those of a place.
+    #[inline(always)]
+    fn at(&self, [row, place, places]: [usize; 3], half: usize) -> [&[f32]; 2] {
+        let start = if self.own {
+            (row * places + place) * half
+        } else {
+            place * half
+        };
+        [&self.cos, &self.sin].map(|table| &slice(table)[start..start + half])
+    }
 }
 
 impl Turn {
-    /// Cosines and sines of a place.
-    #[inline(always)]
-    fn angles<'a>(
-        [cos, sin]: [&'a FlexTensor; 2],
-        own: bool,
-        [row, place, places]: [usize; 3],
-        half: usize,
-    ) -> [&'a [f32]; 2] {
-        let start = (if own { row * places + place } else { place }) * half;
-        [cos, sin].map(|table| &slice(table)[start..start + half])
-    }
-
     /// Puts the numbers, turned.
     #[inline(always)]
     pub(super) fn turned(&self, numbers: &[f32], at: [usize; 3], out: &mut [f32]) {
@@ -44,11 +49,7 @@ impl Turn {
                     .zip(numbers)
                     .for_each(|(out, x)| *out = x * scale);
             }
-            Self::Rotate { cos, sin, own } => {
-                let half = numbers.len() / 2;
-                let angles = Self::angles([cos, sin], *own, at, half);
-                rotate(numbers, angles, 1.0, out);
-            }
+            Self::Rotate(angles) => rotate(numbers, angles.at(at, numbers.len() / 2), 1.0, out),
         }
     }
 
@@ -57,11 +58,7 @@ impl Turn {
     pub(super) fn back(&self, numbers: &[f32], at: [usize; 3], out: &mut [f32]) {
         match self {
             Self::Scale(_) => self.turned(numbers, at, out),
-            Self::Rotate { cos, sin, own } => {
-                let half = numbers.len() / 2;
-                let angles = Self::angles([cos, sin], *own, at, half);
-                rotate(numbers, angles, -1.0, out);
-            }
+            Self::Rotate(angles) => rotate(numbers, angles.at(at, numbers.len() / 2), -1.0, out),
         }
     }
 }
