@@ -101,7 +101,7 @@ pub(crate) struct Args {
     #[arg(
         long,
         value_name = "ROWS",
-        default_value_t = 8,
+        default_value_t = 4,
         help_heading = "Training"
     )]
     micro_batch: usize,
