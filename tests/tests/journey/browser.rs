@@ -78,12 +78,23 @@ impl Browser {
         self.good(&format!("going to {url}"), went);
     }
 
-    /// Opens a further tab and goes there.
+    /// Opens a further tab and goes there; returns the name of the one before.
     #[track_caller]
-    pub(crate) fn another_tab(&self) {
+    pub(crate) fn another_tab(&self) -> Value {
+        let before = self.good("the tab's name", self.wire.get("window"));
         let opened = self.wire.post("window/new", &json!({ "type": "tab" }));
         let opened = self.good("a further tab", opened);
         self.switch(&opened["handle"]);
+        before
+    }
+
+    /// Closes another tab than this one.
+    #[track_caller]
+    pub(crate) fn close_tab(&self, tab: &Value) {
+        let here = self.good("the tab's name", self.wire.get("window"));
+        self.switch(tab);
+        self.good("closing a tab", self.wire.delete("window"));
+        self.switch(&here);
     }
 
     #[track_caller]

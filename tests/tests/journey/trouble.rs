@@ -132,7 +132,7 @@ fn while_another_tab_has_a_run_none_starts_here() {
     browser.set("set-steps", "20000");
     browser.start_run();
     browser.until("a few steps", || (browser.steps_made() > 1).then_some(()));
-    browser.another_tab();
+    let first = browser.another_tab();
     browser.arrive(&served.url(""));
     browser.load_student();
     browser.choose_table(&tiny.table());
@@ -140,6 +140,15 @@ fn while_another_tab_has_a_run_none_starts_here() {
     browser.start_run();
     let said = error(&browser);
     assert!(said.contains("another tab"), "{said}");
+    browser.close_tab(&first);
+    browser.click("#error-close");
+    // The rows are read anew, and what the other tab has kept is offered.
+    browser.until("the kept run's settings", || {
+        (browser.property("#set-steps", "value") == "20000").then_some(())
+    });
+    browser.set("set-steps", "3");
+    browser.start_run();
+    browser.finish_run();
 }
 
 /// The graphics card, as the processor plays it; the page offers it, and its owner chooses it.
