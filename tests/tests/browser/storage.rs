@@ -1,5 +1,9 @@
 //! Files in the origin's private file system, and in a tab that has none.
 
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
 use js_sys::{Array, Uint8Array};
 use post_web::worker::files;
 use post_web::worker::storage::Storage;
@@ -26,6 +30,29 @@ async fn a_file_is_replaced_as_a_whole_and_deleted() {
         storage.remove("a").await.unwrap();
         assert_eq!(storage.read("a").await.unwrap(), None);
     }
+}
+
+/// Another tab keeps its run after every few steps, and this one looks at it.
+#[wasm_bindgen_test]
+async fn a_file_that_is_being_replaced_is_read_as_it_was_or_as_it_will_be() {
+    let [storage, _] = both().await;
+    storage.write("d", &[0; 1000]).await.unwrap();
+    let mut write = pin!(async {
+        for value in 1..=100 {
+            storage.write("d", &[value; 1000]).await.unwrap();
+        }
+    });
+    let mut read = pin!(async {
+        loop {
+            let bytes = storage.read("d").await.unwrap().unwrap();
+            assert_eq!(bytes, [bytes[0]; 1000]);
+        }
+    });
+    poll_fn(|context| {
+        let _: Poll<()> = read.as_mut().poll(context);
+        write.as_mut().poll(context)
+    })
+    .await;
 }
 
 /// What a broken download left behind is found by the next one.

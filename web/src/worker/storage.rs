@@ -21,6 +21,9 @@ use super::{files, thrown};
 const FULL: &str =
     "the browser has no room to keep this; delete a stored student, or free some disk space";
 
+/// How often a file is opened that can't be read, until it is given up.
+const READS: usize = 10;
+
 /// Named files.
 pub enum Storage {
     /// In the browser.
@@ -57,11 +60,22 @@ impl Storage {
     pub async fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         match self {
             Self::Tab(held) => Ok(held.borrow().get(name).cloned()),
-            Self::Kept(_) => match self.file(name).await? {
-                Some(file) => files::read(&file).await.map(Some),
-                None => Ok(None),
-            },
+            Self::Kept(_) => self.read_kept(name).await,
         }
+    }
+
+    /// A file that another tab replaces between its opening and its reading can't be read any more; the
+    /// new one can.
+    async fn read_kept(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let mut attempts = 0;
+        while let Some(file) = self.file(name).await? {
+            attempts += 1;
+            match files::read(&file).await {
+                Err(_) if attempts < READS => {}
+                read => return read.map(Some),
+            }
+        }
+        Ok(None)
     }
 
     /// The file itself, to be read piece by piece.
