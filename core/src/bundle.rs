@@ -165,7 +165,7 @@ impl Bundle {
     pub fn complete(self, teacher: &Checkpoint) -> Result<Checkpoint, BundleError> {
         let expected = self.completed_by.ok_or(BundleError::Complete)?;
         let found = hash::outside_blocks(teacher)?;
-        let fits = teacher.config.with_layers(self.config.num_hidden_layers) == self.config;
+        let fits = teacher.config.with_layers(self.config.layers.clone()) == self.config;
         if expected != found || !fits {
             return Err(BundleError::WrongTeacher {
                 teacher: self.card.teacher,

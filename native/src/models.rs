@@ -80,7 +80,8 @@ pub(crate) fn load(source: &ModelSource, device: &Device, term: &Terminal) -> Re
     let config = lm.config();
     term.note(format!(
         "model: {source}, {} blocks of width {}",
-        config.num_hidden_layers, config.hidden_size
+        config.num_hidden_layers(),
+        config.hidden_size
     ));
     Ok(Loaded {
         lm: Arc::new(lm),

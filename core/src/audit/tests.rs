@@ -7,8 +7,8 @@ use pollster::block_on;
 
 use super::*;
 use crate::dp::{Adjacency, Budget, Entropy, Ledger, Length, Plan, PlanConfig, PrivacyUnit};
+use crate::model::Lm;
 use crate::model::testing::{llama, random};
-use crate::model::{Config, Lm};
 use crate::prompt::SoftPrompt;
 use crate::task::Example;
 use crate::tune::{
@@ -25,10 +25,7 @@ const STEPS: u64 = 12;
 const MAX_GRAD_NORM: f64 = 0.1;
 
 fn model() -> (Arc<Lm>, ClassHead, SoftPrompt) {
-    let config = Config {
-        num_hidden_layers: 2,
-        ..llama()
-    };
+    let config = llama().with_blocks(&[0, 1]);
     let lm = Arc::new(random(&config, 3));
     let head = ClassHead::of_classes(&lm, &[&[3], &[19]]);
     let row = |id: u32| lm.embedding().rows(&[id]);

@@ -108,7 +108,7 @@ impl Listed {
             name: card.name.clone(),
             teacher: card.teacher.clone(),
             license: card.license.clone(),
-            layers: config.num_hidden_layers,
+            layers: config.num_hidden_layers(),
             hidden_size: config.hidden_size,
         }
     }

@@ -181,7 +181,7 @@ fn any_changed_byte_is_noticed() {
 #[test]
 fn blocks_alone_are_completed_by_their_teacher_and_no_other() {
     for config in [llama(), gpt2(), roberta()] {
-        let student = config.with_layers(2);
+        let student = config.with_blocks(&[0, 2]);
         let teacher_model = teacher(&config, 6);
         let all = tensors(&student, 7);
         let prefix = config.family.names().block[0];
@@ -296,7 +296,7 @@ fn a_listed_bundle_says_what_the_file_says_and_survives_json() {
     let bundle = open(bytes.clone()).unwrap();
     let listed = Listed::of(&bundle, "a.post.safetensors", bytes.len() as u64);
     assert_eq!(listed.hash, bundle.hash());
-    assert_eq!(listed.layers, config.num_hidden_layers);
+    assert_eq!(listed.layers, config.num_hidden_layers());
     let catalog = Catalog {
         bundles: vec![listed],
         sample: None,

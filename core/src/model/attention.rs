@@ -1,13 +1,14 @@
 //! Multi-head attention with shared keys and values (Vaswani et al. 2017; Ainslie et al. 2023).
 
 use burn::module::Module;
-use burn::tensor::{Tensor, activation};
+use burn::tensor::{Device, Tensor, activation};
 
+use super::config::Layer;
 use super::past::KeysValues;
-use super::{Config, Linear, rotary::Rotary};
+use super::{Config, Linear, Norm, rotary::Rotary};
 use crate::ops::{self, Attend, Projected};
 
-/// `softmax(q·kᵀ / sqrt(c) + mask)·v` for each head, then the output projection.
+/// `softmax(scale · q·kᵀ + mask)·v` for each head, then the output projection.
 ///
 /// H query heads share G key/value heads. The H/G queries of a group are stacked into one matrix,
 /// `[b, G, H/G·s, c]`, so that keys and values are never repeated.
@@ -23,14 +24,21 @@ pub struct Attention {
     pub kv_heads: usize,
     /// c
     pub head_dim: usize,
+    /// Of each head's queries and of its keys, over c.
+    pub query_key_norms: Option<[Norm; 2]>,
+    /// Multiplies the scores.
+    pub scale: f64,
+    /// The scores s become `cap · tanh(s / cap)`.
+    pub softcap: Option<f64>,
 }
 
-/// What every block of one forward pass shares: where its queries stand and what they may see.
+/// What the blocks of one forward pass that are alike as [`Layer`]s share: where their queries stand and
+/// what they may see.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     /// Added to the scores, `[batch or 1, 1, queries or 1, keys]`, those of the past first.
     pub(super) mask: Tensor<4>,
-    /// Turns queries and scales them by `1/sqrt(c)`; `None` when positions are learned.
+    /// Turns queries and scales them; `None` when nothing is turned.
     pub(super) query_rotary: Option<Rotary>,
     /// Turns keys.
     pub(super) key_rotary: Option<Rotary>,
@@ -46,7 +54,8 @@ impl Attention {
         places: &Places,
         past: Option<&KeysValues>,
     ) -> (Tensor<2>, Tensor<2>) {
-        let qkv = self.qkv.forward(x);
+        let (heads, shared) = (self.heads, self.kv_heads);
+        let qkv = self.normalised(self.qkv.forward(x), [heads, shared, shared]);
         let projected = Projected {
             queries: qkv.clone(),
             keys_values: None,
@@ -66,12 +75,40 @@ impl Attention {
     ) -> Tensor<2> {
         let batch = query.dims()[0];
         let (width, all) = (self.heads * self.head_dim, self.qkv.weight.dims()[1]);
+        let (query, kv) = (
+            self.qkv.forward_columns(query, 0..width),
+            self.qkv.forward_columns(x, width..all),
+        );
         let projected = Projected {
-            queries: self.qkv.forward_columns(query, 0..width),
-            keys_values: Some(self.qkv.forward_columns(x, width..all)),
+            queries: self.normalised(query, [self.heads, 0, 0]),
+            keys_values: Some(self.normalised(kv, [0, self.kv_heads, self.kv_heads])),
         };
         let mixed = self.mix(projected, batch, places, past);
         self.output.forward(mixed)
+    }
+
+    /// Projections `[rows, heads·c]` with the heads of queries and keys normalised, where the model does
+    /// that; given are the numbers of heads of queries, keys and values.
+    fn normalised(&self, x: Tensor<2>, [queries, keys, values]: [usize; 3]) -> Tensor<2> {
+        let Some([query_norm, key_norm]) = &self.query_key_norms else {
+            return x;
+        };
+        let (rows, c) = (x.dims()[0], self.head_dim);
+        let heads = |from: usize, heads: usize| x.clone().narrow(1, from * c, heads * c);
+        let each = |norm: &Norm, x: Tensor<2>| {
+            let width = x.dims()[1];
+            norm.forward(x.reshape([rows * width / c, c]))
+                .reshape([rows, width])
+        };
+        let mut parts = Vec::with_capacity(3);
+        if queries > 0 {
+            parts.push(each(query_norm, heads(0, queries)));
+        }
+        if keys > 0 {
+            parts.push(each(key_norm, heads(queries, keys)));
+            parts.push(heads(queries + keys, values));
+        }
+        Tensor::cat(parts, 1)
     }
 
     /// Keys, turned, and values of past and present, from the projections of
@@ -99,8 +136,11 @@ impl Attention {
         places: &Places,
         past: Option<&KeysValues>,
     ) -> Tensor<2> {
-        ops::attend(&self.told(batch, places, past), &projected)
-            .unwrap_or_else(|| self.mix_by_tensors(projected, batch, places, past))
+        let fused = match self.softcap {
+            None => ops::attend(&self.told(batch, places, past), &projected),
+            Some(_) => None,
+        };
+        fused.unwrap_or_else(|| self.mix_by_tensors(projected, batch, places, past))
     }
 
     fn told<'a>(
@@ -117,7 +157,7 @@ impl Attention {
             mask: &places.mask,
             query_turn: places.query_rotary.as_ref().map(Rotary::angles),
             key_turn: places.key_rotary.as_ref().map(Rotary::angles),
-            scale: scale(self.head_dim),
+            scale: self.scale,
             past: past.map(|past| [&past.keys, &past.values]),
         }
     }
@@ -143,11 +183,15 @@ impl Attention {
         let (keys, group) = (k.dims()[2], heads / kv_heads);
         let q = match &places.query_rotary {
             Some(rotary) => rotary.rotate(q),
-            None => q * scale(width),
+            None => q * self.scale,
         };
         let scores = q
             .reshape([batch, kv_heads, group * queries, width])
             .matmul(k.swap_dims(2, 3));
+        let scores = match self.softcap {
+            Some(cap) => (scores / cap).tanh() * cap,
+            None => scores,
+        };
         let scores = scores.reshape([batch, heads, queries, keys]) + places.mask.clone();
         let weights =
             activation::softmax(scores, 3).reshape([batch, kv_heads, group * queries, keys]);
@@ -166,27 +210,21 @@ impl Attention {
     }
 }
 
-/// Keeps the scores' variance that of one product, however wide the head.
-fn scale(head_dim: usize) -> f64 {
-    (head_dim as f64).powf(-0.5)
-}
-
 impl Places {
     /// Queries everywhere, behind `past` places.
     pub(super) fn along(
         config: &Config,
+        layer: &Layer,
         lengths: &[usize],
-        past: usize,
-        width: usize,
-        device: &burn::tensor::Device,
+        [past, width]: [usize; 2],
+        device: &Device,
     ) -> Self {
-        let rotary = Rotary::along(config, past..past + width, device);
-        let mask = super::mask::along(config, lengths, past, width, device);
+        let places: Vec<usize> = (past..past + width).collect();
+        let turn = |rope| Rotary::tables(rope, &places, [1, width], device);
+        let rotary = layer.rope.as_ref().map(turn);
         Self {
-            mask,
-            query_rotary: rotary
-                .clone()
-                .map(|rotary| rotary.scaled(scale(config.head_dim))),
+            mask: super::mask::along(config, layer, lengths, [past, width], device),
+            query_rotary: scaled(config, rotary.clone()),
             key_rotary: rotary,
         }
     }
@@ -195,15 +233,16 @@ impl Places {
     pub(super) fn at(
         &self,
         config: &Config,
+        layer: &Layer,
         lengths: &[usize],
         places: &[usize],
         keys: usize,
-        device: &burn::tensor::Device,
+        device: &Device,
     ) -> Self {
+        let turn = |rope| Rotary::tables(rope, places, [places.len(), 1], device);
         Self {
-            mask: super::mask::at(config, lengths, places, keys, device),
-            query_rotary: Rotary::at(config, places, device)
-                .map(|rotary| rotary.scaled(scale(config.head_dim))),
+            mask: super::mask::at(config, layer, lengths, places, keys, device),
+            query_rotary: scaled(config, layer.rope.as_ref().map(turn)),
             key_rotary: self.key_rotary.clone(),
         }
     }
@@ -215,6 +254,11 @@ impl Places {
         };
         KeysValues { keys, values }
     }
+}
+
+/// Where something is turned, all blocks have one scale.
+fn scaled(config: &Config, rotary: Option<Rotary>) -> Option<Rotary> {
+    rotary.map(|rotary| rotary.scaled(config.score_scale(0)))
 }
 
 #[cfg(test)]
@@ -271,7 +315,8 @@ mod tests {
 
     fn along(config: &Config, past: usize) -> Places {
         let lengths = [past + WIDTH, past + 4];
-        Places::along(config, &lengths, past, WIDTH, &burn::tensor::Device::flex())
+        let layer = &config.layers[0];
+        Places::along(config, layer, &lengths, [past, WIDTH], &Device::flex())
     }
 
     #[test]
@@ -291,12 +336,13 @@ mod tests {
 
     #[test]
     fn one_query_in_each_row() {
-        let device = burn::tensor::Device::flex();
+        let device = Device::flex();
         for config in [llama(), roberta()] {
             let at = |past: usize| {
                 let places = [past + 5, past + 2];
                 let (lengths, keys) = ([past + WIDTH, past + 4], past + WIDTH);
-                along(&config, past).at(&config, &lengths, &places, keys, &device)
+                let layer = &config.layers[0];
+                along(&config, past).at(&config, layer, &lengths, &places, keys, &device)
             };
             check(&config, &at(0), None, Some(1));
             if config.causal {

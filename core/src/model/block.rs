@@ -10,8 +10,7 @@ use super::{Mlp, Norm};
 
 /// Attention and MLP with their residual connections.
 ///
-/// Pre-norm: `y = x + attention(norm(x))`, `z = y + mlp(norm(y))`.
-/// Post-norm: `y = norm(x + attention(x))`, `z = norm(y + mlp(y))`.
+/// How they follow each other is a matter of [`NormPlacement`].
 #[derive(Module, Debug)]
 pub struct Block {
     /// Before the attention, or after its residual sum.
@@ -22,7 +21,9 @@ pub struct Block {
     pub mlp_norm: Norm,
     /// The MLP.
     pub mlp: Mlp,
-    /// Which of the two.
+    /// After attention and MLP, before their residual sums: [`NormPlacement::Both`] only.
+    pub branch_norms: Option<[Norm; 2]>,
+    /// Where the norms stand.
     #[module(skip)]
     pub placement: NormPlacement,
 }
@@ -37,7 +38,7 @@ impl Block {
         places: &Places,
         past: Option<&KeysValues>,
     ) -> (Tensor<2>, Tensor<2>) {
-        let normed = self.before(&self.attention_norm, x.clone());
+        let normed = self.read(x.clone());
         let (attended, qkv) = self.attention.forward(normed, batch, places, past);
         (self.rest(x, attended), qkv)
     }
@@ -53,31 +54,39 @@ impl Block {
         past: Option<&KeysValues>,
     ) -> Tensor<2> {
         let here = x.clone().select(0, rows.clone());
-        let normed = self.before(&self.attention_norm, x);
+        let normed = self.read(x);
         let query = normed.clone().select(0, rows);
         let attended = self.attention.forward_at(query, normed, places, past);
         self.rest(here, attended)
     }
 
     fn rest(&self, x: Tensor<2>, attended: Tensor<2>) -> Tensor<2> {
-        let x = self.after(&self.attention_norm, x + attended);
-        let out = self.mlp.forward(self.before(&self.mlp_norm, x.clone()));
-        self.after(&self.mlp_norm, x + out)
-    }
-
-    fn before(&self, norm: &Norm, x: Tensor<2>) -> Tensor<2> {
-        if self.placement == NormPlacement::Pre {
-            norm.forward(x)
-        } else {
-            x
+        let mlp = |x: Tensor<2>| self.mlp.forward(x);
+        match (self.placement, &self.branch_norms) {
+            (NormPlacement::Post, _) => {
+                let x = self.attention_norm.forward(x + attended);
+                self.mlp_norm.forward(x.clone() + mlp(x))
+            }
+            (NormPlacement::Parallel, _) => {
+                let out = mlp(self.mlp_norm.forward(x.clone()));
+                x + attended + out
+            }
+            (NormPlacement::Pre | NormPlacement::Both, None) => {
+                let x = x + attended;
+                x.clone() + mlp(self.mlp_norm.forward(x))
+            }
+            (NormPlacement::Pre | NormPlacement::Both, Some([attention, out])) => {
+                let x = x + attention.forward(attended);
+                x.clone() + out.forward(mlp(self.mlp_norm.forward(x)))
+            }
         }
     }
 
-    fn after(&self, norm: &Norm, x: Tensor<2>) -> Tensor<2> {
-        if self.placement == NormPlacement::Post {
-            norm.forward(x)
-        } else {
-            x
+    /// What the attention reads.
+    fn read(&self, x: Tensor<2>) -> Tensor<2> {
+        match self.placement {
+            NormPlacement::Post => x,
+            _ => self.attention_norm.forward(x),
         }
     }
 }

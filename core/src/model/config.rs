@@ -1,12 +1,14 @@
 //! What a transformer is made of, as data.
 
-use serde::{Deserialize, Serialize};
-
-use super::{ModelError, family::Family};
+use super::{
+    ModelError,
+    family::Family,
+    rotary::{Rope, RopeScaling},
+};
 
 /// Description of a transformer. Field names are those of Hugging Face's `config.json`
 /// (Llama's where the families differ); [`Family`] reads and writes each family's own spelling.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Whose names tensors and options have on disk.
     pub family: Family,
@@ -14,8 +16,8 @@ pub struct Config {
     pub vocab_size: usize,
     /// Width of the residual stream, d.
     pub hidden_size: usize,
-    /// Number of blocks.
-    pub num_hidden_layers: usize,
+    /// What each block's attention sees; one for each block.
+    pub layers: Vec<Layer>,
     /// Number of query heads, H.
     pub num_attention_heads: usize,
     /// Number of key/value heads, G; a divisor of H.
@@ -26,14 +28,25 @@ pub struct Config {
     pub intermediate_size: usize,
     /// Longest sequence, prompt included.
     pub max_position_embeddings: usize,
+    /// The first row of the table of learned positions that is used (RoBERTa and OPT keep rows in
+    /// front of it); `None` when there is no table.
+    pub learned_positions: Option<usize>,
+    /// Multiplies the embeddings of tokens; those of a prompt are taken as they are.
+    pub embedding_scale: f64,
     /// Which normalisation.
     pub norm: NormKind,
     /// Added to the variance (LayerNorm) or the mean square (RMSNorm).
     pub norm_eps: f64,
     /// Where in a block the normalisation stands.
     pub norm_placement: NormPlacement,
-    /// How a token knows its place.
-    pub position: Position,
+    /// Whether each head's queries and keys are normalised, before they are turned.
+    pub query_key_norm: bool,
+    /// The scores are divided by its root; c unless a family says otherwise.
+    pub query_pre_attn_scalar: usize,
+    /// Whether the scores of block i are also divided by i + 1.
+    pub scale_attn_by_inverse_layer_idx: bool,
+    /// The scores s become `cap · tanh(s / cap)`.
+    pub attn_logit_softcapping: Option<f64>,
     /// Activation of the MLP.
     pub hidden_act: Activation,
     /// Whether the MLP is `down(act(gate(x)) * up(x))` instead of `down(act(up(x)))`.
@@ -48,49 +61,47 @@ pub struct Config {
     pub causal: bool,
     /// What stands between the last hidden state and the vocabulary.
     pub head: HeadKind,
+    /// The logits l become `cap · tanh(l / cap)`.
+    pub final_logit_softcapping: Option<f64>,
     /// Whether the head's matrix is the embedding table.
     pub tie_word_embeddings: bool,
 }
 
+/// What a block's attention sees, and how it tells places apart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Layer {
+    /// A place sees itself and `window − 1` places before it; `None`: all of them.
+    pub window: Option<usize>,
+    /// How queries and keys are turned, if they are.
+    pub rope: Option<Rope>,
+}
+
 /// Kinds of normalisation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NormKind {
     /// `(x − mean) / sqrt(var + eps) · weight + bias`
     LayerNorm,
     /// `x / sqrt(mean(x²) + eps) · weight`
     RmsNorm,
+    /// `x / sqrt(mean(x²) + eps) · (1 + weight)`, Gemma's.
+    OffsetRmsNorm,
 }
 
-/// Where the normalisation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// Where the normalisation stands, and so how attention and MLP follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NormPlacement {
-    /// `x + f(norm(x))`, and a final norm after the last block.
+    /// `x + f(norm(x))`, attention first, and a final norm after the last block.
     Pre,
     /// `norm(x + f(x))`, and a norm after the embeddings.
     Post,
-}
-
-/// How a token knows its place.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Position {
-    /// Queries and keys are rotated by `position · theta^(−2i/c)`, half against half.
-    Rotary {
-        /// The base of the angles, `rope_theta`.
-        theta: f64,
-    },
-    /// A learned row is added to each embedding.
-    Learned {
-        /// The row of position 0 (RoBERTa keeps rows for padding in front: 2).
-        offset: usize,
-    },
+    /// `x + norm(f(norm(x)))`, and a final norm.
+    Both,
+    /// `x + attention(norm(x)) + mlp(norm'(x))`, and a final norm.
+    Parallel,
 }
 
 /// Activation functions by Hugging Face's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// `x · σ(x)`
     Silu,
@@ -130,13 +141,12 @@ impl Activation {
 }
 
 /// What stands between the last hidden state and the vocabulary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadKind {
     /// One matrix.
     Linear,
-    /// `matrix(norm(gelu(dense(h)))) + bias`, the masked-LM head of BERT and RoBERTa.
-    MaskedLm,
+    /// `matrix(norm(act(dense(h)))) + bias`, the masked-LM head of BERT and RoBERTa.
+    MaskedLm(Activation),
 }
 
 impl Config {
@@ -155,13 +165,53 @@ impl Config {
         self.family.write(self)
     }
 
-    /// The same configuration with another number of blocks.
+    /// Number of blocks.
     #[must_use]
-    pub fn with_layers(&self, layers: usize) -> Self {
+    pub fn num_hidden_layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// The same configuration with these blocks, named by their numbers.
+    ///
+    /// # Panics
+    /// If there is no such block.
+    #[must_use]
+    pub fn with_blocks(&self, chosen: &[usize]) -> Self {
+        self.with_layers(chosen.iter().map(|&block| self.layers[block]).collect())
+    }
+
+    /// The same configuration around other blocks.
+    #[must_use]
+    pub fn with_layers(&self, layers: Vec<Layer>) -> Self {
         Self {
-            num_hidden_layers: layers,
+            layers,
             ..self.clone()
         }
+    }
+
+    /// What multiplies the scores of block `layer`.
+    #[must_use]
+    pub fn score_scale(&self, layer: usize) -> f64 {
+        let depth = match self.scale_attn_by_inverse_layer_idx {
+            true => layer + 1,
+            false => 1,
+        };
+        (self.query_pre_attn_scalar as f64).powf(-0.5) / depth as f64
+    }
+
+    /// Whether angles would change with the length of a text beyond `max_position_embeddings`.
+    #[must_use]
+    pub fn is_stretched_by_length(&self) -> bool {
+        let scaling = |layer: &Layer| layer.rope.map(|rope| rope.scaling);
+        self.layers
+            .iter()
+            .any(|layer| matches!(scaling(layer), Some(RopeScaling::Dynamic { .. })))
+    }
+
+    /// Whether a norm follows the last block.
+    #[must_use]
+    pub fn has_final_norm(&self) -> bool {
+        self.norm_placement != NormPlacement::Post
     }
 
     /// Query heads per key/value head.
@@ -187,14 +237,50 @@ impl Config {
     /// # Errors
     /// [`ModelError::Invalid`] with the first field that doesn't fit.
     pub fn validated(self) -> Result<Self, ModelError> {
+        self.check_sizes()?;
+        let positive = [
+            ("norm_eps", Some(self.norm_eps)),
+            ("embedding_scale", Some(self.embedding_scale)),
+            ("attn_logit_softcapping", self.attn_logit_softcapping),
+            ("final_logit_softcapping", self.final_logit_softcapping),
+        ];
+        for (field, number) in positive {
+            if number.is_some_and(|number| !(number > 0.0 && number.is_finite())) {
+                let reason = format!("{} is not a positive number", number.unwrap_or_default());
+                return Err(ModelError::invalid(field, reason));
+            }
+        }
+        if self
+            .learned_positions
+            .is_some_and(|first| first >= self.max_position_embeddings)
+        {
+            let reason = "no row is left after the offset";
+            return Err(ModelError::invalid("max_position_embeddings", reason));
+        }
+        for layer in &self.layers {
+            if layer.window == Some(0) {
+                return Err(ModelError::invalid(
+                    "sliding_window",
+                    "nothing is seen through 0 places",
+                ));
+            }
+            if let Some(rope) = &layer.rope {
+                rope.check(self.head_dim)?;
+            }
+        }
+        Ok(self)
+    }
+
+    fn check_sizes(&self) -> Result<(), ModelError> {
         let sizes = [
             ("vocab_size", self.vocab_size),
             ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_hidden_layers", self.layers.len()),
             ("num_attention_heads", self.num_attention_heads),
             ("num_key_value_heads", self.num_key_value_heads),
             ("head_dim", self.head_dim),
             ("intermediate_size", self.intermediate_size),
+            ("query_pre_attn_scalar", self.query_pre_attn_scalar),
             ("max_position_embeddings", self.max_position_embeddings),
         ];
         // A tab's `usize` has 32 bits: sums of a few sizes fit, and what is multiplied further is first
@@ -209,41 +295,16 @@ impl Config {
                 format!("{size} is not between 1 and 2^24"),
             ));
         }
-        let width = self.num_attention_heads.checked_mul(self.head_dim);
+        let (heads, shared) = (self.num_attention_heads, self.num_key_value_heads);
+        let width = heads.checked_mul(self.head_dim);
         if width.is_none_or(|width| width >= most) {
-            let reason = format!(
-                "{} heads are wider than 2^24 together",
-                self.num_attention_heads
-            );
+            let reason = format!("{heads} heads are wider than 2^24 together");
             return Err(ModelError::invalid("head_dim", reason));
         }
-        if !self
-            .num_attention_heads
-            .is_multiple_of(self.num_key_value_heads)
-        {
-            let reason = format!(
-                "{} heads can't share {}",
-                self.num_attention_heads, self.num_key_value_heads
-            );
+        if !heads.is_multiple_of(shared) {
+            let reason = format!("{heads} heads can't share {shared}");
             return Err(ModelError::invalid("num_key_value_heads", reason));
         }
-        if !(self.norm_eps > 0.0 && self.norm_eps.is_finite()) {
-            return Err(ModelError::invalid(
-                "norm_eps",
-                format!("{} is not a positive number", self.norm_eps),
-            ));
-        }
-        match self.position {
-            Position::Rotary { .. } if !self.head_dim.is_multiple_of(2) => Err(
-                ModelError::invalid("head_dim", "rotary positions need an even width"),
-            ),
-            Position::Rotary { theta } if !(theta > 0.0 && theta.is_finite()) => Err(
-                ModelError::invalid("rope_theta", format!("{theta} is not a positive number")),
-            ),
-            Position::Learned { offset } if offset >= self.max_position_embeddings => Err(
-                ModelError::invalid("max_position_embeddings", "no row is left after the offset"),
-            ),
-            _ => Ok(self),
-        }
+        Ok(())
     }
 }

@@ -13,13 +13,18 @@ use crate::checkpoint::{HostData, HostTensor};
 pub struct Embedding {
     table: HostTensor,
     width: usize,
+    scale: f32,
 }
 
 impl Embedding {
-    /// A table of shape `[V, d]`.
-    pub(super) fn new(table: HostTensor) -> Self {
+    /// A table of shape `[V, d]`, whose rows enter the model multiplied by `scale`.
+    pub(super) fn new(table: HostTensor, scale: f64) -> Self {
         let width = table.shape[1];
-        Self { table, width }
+        Self {
+            table,
+            width,
+            scale: scale as f32,
+        }
     }
 
     /// The table itself.
@@ -28,12 +33,20 @@ impl Embedding {
         &self.table
     }
 
-    /// Rows of the table as 32-bit floats, `[ids, d]`.
+    /// What tokens are to the model, `[ids, d]`: rows of the table, scaled where the model does that.
     ///
     /// # Panics
     /// If an id is not in the table: the tokenizer doesn't belong to the model, which loading checks.
     #[must_use]
     pub fn rows(&self, ids: &[u32]) -> Vec<f32> {
+        let mut rows = self.stored_rows(ids);
+        if self.scale != 1.0 {
+            rows.iter_mut().for_each(|x| *x *= self.scale);
+        }
+        rows
+    }
+
+    fn stored_rows(&self, ids: &[u32]) -> Vec<f32> {
         let mut out = Vec::with_capacity(ids.len() * self.width);
         for &id in ids {
             let row = id as usize * self.width..(id as usize + 1) * self.width;
@@ -57,10 +70,10 @@ impl Embedding {
         Tensor::from_data(TensorData::new(values, shape), device)
     }
 
-    /// Rows as a matrix on the device, `[ids, d]`.
+    /// Rows as they are stored, as a matrix on the device, `[ids, d]`.
     pub(super) fn upload_rows(&self, ids: &[u32], device: &Device) -> Tensor<2> {
         Tensor::from_data(
-            TensorData::new(self.rows(ids), [ids.len(), self.width]),
+            TensorData::new(self.stored_rows(ids), [ids.len(), self.width]),
             device,
         )
     }

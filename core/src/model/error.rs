@@ -11,7 +11,7 @@ pub enum ModelError {
         /// What `config.json` says.
         found: String,
         /// The families that can be read.
-        known: &'static str,
+        known: String,
     },
     /// A field that must be there.
     #[error("the model's config has no usable `{field}` ({expected} expected)")]

@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Device, Tensor, TensorData};
 
+use super::config::Activation;
+use super::mlp::activate;
 use super::{Embedding, Linear, Norm};
 
-/// `logits = h·Wᵀ + bias`, where masked-LM models put `norm(gelu(dense(h)))` for `h`.
+/// `logits = h·Wᵀ + bias`, where masked-LM models put `norm(act(dense(h)))` for `h`, and Gemma 2 puts
+/// `cap · tanh(l / cap)` for the logits `l`.
 ///
 /// The whole matrix goes to the device only when full logits are first asked for.
 #[derive(Clone, Debug)]
@@ -16,13 +19,15 @@ pub struct Head {
     pub(super) transform: Option<MaskedLmTransform>,
     /// `[V]`
     pub(super) bias: Option<Arc<[f32]>>,
+    softcap: Option<f64>,
     on_device: Arc<OnceLock<HeadRows>>,
 }
 
-/// `norm(gelu(dense(h)))`, the first half of BERT's and RoBERTa's masked-LM head.
+/// `norm(act(dense(h)))`, the first half of BERT's and RoBERTa's masked-LM head.
 #[derive(Clone, Debug)]
 pub(super) struct MaskedLmTransform {
     pub(super) dense: Linear,
+    pub(super) activation: Activation,
     pub(super) norm: Norm,
 }
 
@@ -34,6 +39,7 @@ pub struct HeadRows {
     transform: Option<MaskedLmTransform>,
     /// `[1, k]`
     bias: Option<Tensor<2>>,
+    softcap: Option<f64>,
 }
 
 impl Head {
@@ -41,11 +47,13 @@ impl Head {
         matrix: Arc<Embedding>,
         transform: Option<MaskedLmTransform>,
         bias: Option<Arc<[f32]>>,
+        softcap: Option<f64>,
     ) -> Self {
         Self {
             matrix,
             transform,
             bias,
+            softcap,
             on_device: Arc::default(),
         }
     }
@@ -76,6 +84,7 @@ impl Head {
             matrix,
             transform: self.transform.clone(),
             bias: bias.map(upload),
+            softcap: self.softcap,
         }
     }
 }
@@ -84,6 +93,14 @@ impl HeadRows {
     /// `[rows, d]` → `[rows, k]`
     #[must_use]
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        let logits = self.uncapped(hidden);
+        match self.softcap {
+            Some(cap) => (logits / cap).tanh() * cap,
+            None => logits,
+        }
+    }
+
+    fn uncapped(&self, hidden: Tensor<2>) -> Tensor<2> {
         let hidden = match &self.transform {
             Some(transform) => transform.forward(hidden),
             None => hidden,
@@ -112,6 +129,13 @@ impl HeadRows {
     /// Plain tensors, in and out: nothing as large as logits is ever traced.
     #[must_use]
     pub fn slope(&self, hidden: Tensor<2>, slope: Tensor<2>) -> Tensor<2> {
+        let slope = match self.softcap {
+            Some(cap) => {
+                let capped = (self.uncapped(hidden.clone()) / cap).tanh();
+                slope.clone() - slope * capped.clone() * capped
+            }
+            None => slope,
+        };
         let slope = slope.matmul(self.matrix.clone());
         let Some(transform) = &self.transform else {
             return slope;
@@ -126,6 +150,6 @@ impl HeadRows {
 impl MaskedLmTransform {
     fn forward(&self, hidden: Tensor<2>) -> Tensor<2> {
         self.norm
-            .forward(activation::gelu(self.dense.forward(hidden)))
+            .forward(activate(self.activation, self.dense.forward(hidden)))
     }
 }

@@ -33,6 +33,21 @@ impl Linear {
             .map(|bias| bias.val().narrow(0, columns.start, columns.len()));
         add_bias(x.matmul(weight), bias)
     }
+
+    /// The layer whose outputs, `a` groups of `b` pieces each, stand as `b` groups of `a` pieces.
+    pub(super) fn regrouped(&self, [a, b]: [usize; 2]) -> Self {
+        let [input, output] = self.weight.dims();
+        let piece = output / (a * b);
+        let weight = self.weight.val().reshape([input, a, b, piece]);
+        let bias = self.bias.as_ref().map(|bias| {
+            let bias = bias.val().reshape([a, b, piece]).swap_dims(0, 1);
+            Param::from_tensor(bias.reshape([output]))
+        });
+        Self {
+            weight: Param::from_tensor(weight.swap_dims(1, 2).reshape([input, output])),
+            bias,
+        }
+    }
 }
 
 fn add_bias(x: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {

@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::attention::Places;
-use super::config::Position;
+use super::config::Layer;
 use super::{Block, Config, Embedding, Head, HeadRows, Input, ModelError, Norm, Past, TokenBatch};
 
 /// A transformer with frozen weights.
@@ -51,15 +51,14 @@ impl Lm {
         &self.blocks
     }
 
-    /// The same model with other blocks: a student whose blocks are being trained.
+    /// The same model with other blocks in the old ones' places: a student whose blocks are being trained.
     ///
     /// # Panics
-    /// If there is no block.
+    /// If there are more or fewer blocks than before.
     #[must_use]
     pub fn with_blocks(&self, blocks: Vec<Block>) -> Self {
-        assert!(!blocks.is_empty(), "a model needs a block");
+        assert_eq!(blocks.len(), self.blocks.len(), "as many blocks as before");
         Self {
-            config: self.config.with_layers(blocks.len()),
             blocks,
             ..self.clone()
         }
@@ -76,19 +75,19 @@ impl Lm {
         if chosen.is_empty() {
             return Err(ModelError::missing("blocks", "at least one block"));
         }
+        if let Some(&block) = chosen.iter().find(|&&block| block > last) {
+            return Err(ModelError::NoSuchBlock { block, last });
+        }
         let pick = |(place, &block): (usize, &usize)| {
-            let found = self
-                .blocks
-                .get(block)
-                .ok_or(ModelError::NoSuchBlock { block, last })?;
-            Ok(super::load::renumbered(found.clone(), place))
+            let mut block = super::load::renumbered(self.blocks[block].clone(), place);
+            block.attention.scale = self.config.score_scale(place);
+            block
         };
-        let blocks = chosen
-            .iter()
-            .enumerate()
-            .map(pick)
-            .collect::<Result<_, ModelError>>()?;
-        Ok(self.with_blocks(blocks))
+        Ok(Self {
+            config: self.config.with_blocks(chosen),
+            blocks: chosen.iter().enumerate().map(pick).collect(),
+            ..self.clone()
+        })
     }
 
     /// Looks tokens up on the host and uploads them.
@@ -128,14 +127,24 @@ impl Lm {
             "a position lies outside the input"
         );
         let (along, x) = self.before_blocks(input);
-        let at = along.at(&self.config, &input.lengths, &places, keys, &self.device);
         let (last, earlier) = self
             .blocks
             .split_last()
             .expect("a model has at least one block");
         let x = earlier.iter().enumerate().fold(x, |x, (index, block)| {
-            block.forward(x, batch, &along, input.past_of(index)).0
+            let (past, along) = (input.past_of(index), along.of(index));
+            block.forward(x, batch, along, past).0
         });
+        let layer = &self.config.layers[earlier.len()];
+        let along = along.of(earlier.len());
+        let at = along.at(
+            &self.config,
+            layer,
+            &input.lengths,
+            &places,
+            keys,
+            &self.device,
+        );
         let rows: Vec<i32> = places
             .iter()
             .enumerate()
@@ -179,9 +188,10 @@ impl Lm {
         let [batch, width, d] = input.embeddings.dims();
         let (along, mut x) = self.before_blocks(input);
         for (index, block) in self.blocks.iter().enumerate() {
-            let (next, qkv) = block.forward(x, batch, &along, input.past_of(index));
+            let (past, along) = (input.past_of(index), along.of(index));
+            let (next, qkv) = block.forward(x, batch, along, past);
             x = next;
-            hear(index, qkv, &along);
+            hear(index, qkv, along);
         }
         self.after_blocks(x).reshape([batch, width, d])
     }
@@ -230,20 +240,20 @@ impl Lm {
     }
 
     /// Adds places to the embeddings and flattens them: `[batch·width, d]`.
-    fn before_blocks(&self, input: &Input) -> (Places, Tensor<2>) {
+    fn before_blocks(&self, input: &Input) -> (Alike, Tensor<2>) {
         let [batch, width, d] = input.embeddings.dims();
         let passed = input.passed();
         assert!(
             passed == 0 || self.config.causal,
             "a model that looks ahead has no past"
         );
+        let needed = passed + width;
+        assert!(
+            self.room(0).is_none_or(|room| needed <= room),
+            "{needed} places are more than the model knows"
+        );
         let mut x = input.embeddings.clone();
         if let Some(table) = &self.positions {
-            let (needed, longest) = (passed + width, table.dims()[0]);
-            assert!(
-                needed <= longest,
-                "{needed} places, but the model knows {longest}"
-            );
             x = x + table.clone().narrow(0, passed, width).unsqueeze();
         }
         let x = x.reshape([batch * width, d]);
@@ -251,7 +261,10 @@ impl Lm {
             Some(norm) => norm.forward(x),
             None => x,
         };
-        let along = Places::along(&self.config, &input.lengths, passed, width, &self.device);
+        let along = Alike::new(&self.config.layers, |layer| {
+            let places = [passed, width];
+            Places::along(&self.config, layer, &input.lengths, places, &self.device)
+        });
         (along, x)
     }
 
@@ -265,12 +278,12 @@ impl Lm {
     /// How many more places fit behind a prompt of `n` virtual tokens; `None` when nothing limits it.
     #[must_use]
     pub fn room(&self, n: usize) -> Option<usize> {
-        match self.config.position {
-            Position::Learned { offset } => {
-                Some((self.config.max_position_embeddings - offset).saturating_sub(n))
-            }
-            Position::Rotary { .. } => None,
-        }
+        let known = match self.config.learned_positions {
+            Some(first) => self.config.max_position_embeddings - first,
+            None if self.config.is_stretched_by_length() => self.config.max_position_embeddings,
+            None => return None,
+        };
+        Some(known.saturating_sub(n))
     }
 
     /// How many tokens a text may have behind a prompt of `n` virtual tokens: what the model was
@@ -285,5 +298,34 @@ impl Lm {
     #[must_use]
     pub fn block_parameters(&self) -> usize {
         self.blocks.iter().map(Module::num_params).sum()
+    }
+}
+
+/// The places of one forward pass: blocks that are alike share them.
+struct Alike {
+    places: Vec<Places>,
+    /// Which of them each block has.
+    of: Vec<usize>,
+}
+
+impl Alike {
+    fn new(layers: &[Layer], places: impl Fn(&Layer) -> Places) -> Self {
+        let mut kinds: Vec<&Layer> = Vec::new();
+        let of = layers.iter().map(|layer| {
+            let found = kinds.iter().position(|kind| *kind == layer);
+            found.unwrap_or_else(|| {
+                kinds.push(layer);
+                kinds.len() - 1
+            })
+        });
+        Self {
+            of: of.collect(),
+            places: kinds.into_iter().map(places).collect(),
+        }
+    }
+
+    /// Those of a block.
+    fn of(&self, block: usize) -> &Places {
+        &self.places[self.of[block]]
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::config::{HeadKind, NormKind, Position};
+use super::config::{HeadKind, NormKind, NormPlacement};
 use super::family::{Layout, Names};
 use super::head::MaskedLmTransform;
 use super::{Attention, Block, Config, Embedding, Head, Linear, Lm, Mlp, ModelError, Norm};
@@ -39,12 +39,13 @@ impl Lm {
                 .embedding_norm
                 .map(|name| source.norm(name))
                 .transpose()?,
-            blocks: (0..config.num_hidden_layers)
+            blocks: (0..config.num_hidden_layers())
                 .map(|layer| source.block(layer))
                 .collect::<Result<_, _>>()?,
             final_norm: source
                 .names
                 .final_norm
+                .filter(|_| config.has_final_norm())
                 .map(|name| source.norm(name))
                 .transpose()?,
             head: source.head(&embedding)?,
@@ -66,10 +67,8 @@ impl Source<'_> {
     /// Memory is taken only for what was found here, so never more than a few times the file's size,
     /// whatever a configuration asks for.
     fn find<'n>(&self, name: &'n str, shape: &[usize]) -> Result<&'n str, CheckpointError> {
-        let bare = name.strip_prefix(self.names.base);
-        let mut named = [Some(name), bare].into_iter().flatten();
-        let (name, found) = named
-            .find_map(|name| Some((name, self.tensors.shape(name)?)))
+        let (name, found) = self
+            .named(name)
             .ok_or_else(|| CheckpointError::missing(name))?;
         if found == shape {
             return Ok(name);
@@ -79,6 +78,16 @@ impl Source<'_> {
             found,
             expected: shape.to_vec(),
         })
+    }
+
+    fn named<'n>(&self, name: &'n str) -> Option<(&'n str, Vec<usize>)> {
+        let bare = name.strip_prefix(self.names.base);
+        let mut named = [Some(name), bare].into_iter().flatten();
+        named.find_map(|name| Some((name, self.tensors.shape(name)?)))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.named(name).is_some()
     }
 
     fn host(&self, name: &str, shape: &[usize]) -> Result<HostTensor, CheckpointError> {
@@ -91,9 +100,8 @@ impl Source<'_> {
 
     fn table(&self, name: &str) -> Result<Embedding, CheckpointError> {
         let shape = [self.config.vocab_size, self.config.hidden_size];
-        Ok(Embedding::new(
-            self.host(&format!("{name}.weight"), &shape)?,
-        ))
+        let table = self.host(&format!("{name}.weight"), &shape)?;
+        Ok(Embedding::new(table, self.config.embedding_scale))
     }
 
     fn parameter<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Param<Tensor<D>> {
@@ -101,14 +109,27 @@ impl Source<'_> {
     }
 
     fn norm(&self, name: &str) -> Result<Norm, CheckpointError> {
-        let d = self.config.hidden_size;
-        let read = |part: &str| Ok(self.parameter(self.vector(&format!("{name}.{part}"), d)?, [d]));
+        self.norm_over(name, self.config.hidden_size)
+    }
+
+    /// A norm over `width` numbers. BERT's oldest files call weight and bias gamma and beta.
+    fn norm_over(&self, name: &str, width: usize) -> Result<Norm, CheckpointError> {
+        let read = |part: &str, old: &str| {
+            let [name, old] = [part, old].map(|part| format!("{name}.{part}"));
+            let found = [&name, &old].into_iter().find(|name| self.has(name));
+            let values = self.vector(found.unwrap_or(&name), width)?;
+            Ok::<_, CheckpointError>(self.parameter(values, [width]))
+        };
         Ok(Norm {
-            weight: read("weight")?,
+            weight: read("weight", "gamma")?,
             bias: (self.config.norm == NormKind::LayerNorm)
-                .then(|| read("bias"))
+                .then(|| read("bias", "beta"))
                 .transpose()?,
             eps: self.config.norm_eps,
+            offset: match self.config.norm {
+                NormKind::OffsetRmsNorm => 1.0,
+                NormKind::LayerNorm | NormKind::RmsNorm => 0.0,
+            },
         })
     }
 
@@ -146,11 +167,16 @@ impl Source<'_> {
             }
             column += output;
         }
-        let bias = bias.then(|| self.parameter(biases, [total]));
-        Ok(Linear {
+        Ok(self.put(weight, bias.then_some(biases), input))
+    }
+
+    /// `[input, outputs]` and its bias, on the device.
+    fn put(&self, weight: Vec<f32>, bias: Option<Vec<f32>>, input: usize) -> Linear {
+        let total = weight.len() / input;
+        Linear {
             weight: self.parameter(weight, [input, total]),
-            bias,
-        })
+            bias: bias.map(|bias| self.parameter(bias, [total])),
+        }
     }
 
     fn block(&self, layer: usize) -> Result<Block, CheckpointError> {
@@ -168,10 +194,16 @@ impl Source<'_> {
                 .collect::<Vec<_>>()
         };
         let inputs: &[usize] = if config.gated_mlp { &[f, f] } else { &[f] };
+        let mut qkv = self.linear(&full(names.qkv), d, &[q, k, k], config.qkv_bias)?;
+        if names.qkv_by_head {
+            qkv = qkv.regrouped([config.num_attention_heads, 3]);
+        }
+        let head_norm = |part: &str| self.norm_over(&names.in_block(layer, part), config.head_dim);
+        let branch_norm = |part: &str| self.norm(&names.in_block(layer, part));
         let block = Block {
             attention_norm: self.norm(&names.in_block(layer, names.attention_norm))?,
             attention: Attention {
-                qkv: self.linear(&full(names.qkv), d, &[q, k, k], config.qkv_bias)?,
+                qkv,
                 output: self.linear(
                     &full(&[names.attention_output]),
                     q,
@@ -181,6 +213,9 @@ impl Source<'_> {
                 heads: config.num_attention_heads,
                 kv_heads: config.num_key_value_heads,
                 head_dim: config.head_dim,
+                query_key_norms: both(names.query_key_norms, config.query_key_norm, head_norm)?,
+                scale: config.score_scale(layer),
+                softcap: config.attn_logit_softcapping,
             },
             mlp_norm: self.norm(&names.in_block(layer, names.mlp_norm))?,
             mlp: Mlp {
@@ -189,6 +224,11 @@ impl Source<'_> {
                 gated: config.gated_mlp,
                 activation: config.hidden_act,
             },
+            branch_norms: both(
+                names.branch_norms,
+                config.norm_placement == NormPlacement::Both,
+                branch_norm,
+            )?,
             placement: config.norm_placement,
         };
         Ok(renumbered(block, layer))
@@ -196,8 +236,7 @@ impl Source<'_> {
 
     /// Learned places from 0 on, with the row of token type 0 added to each: every token is of that type.
     fn positions(&self) -> Result<Option<Tensor<2>>, CheckpointError> {
-        let (Position::Learned { offset }, Some(name)) =
-            (self.config.position, self.names.positions)
+        let (Some(offset), Some(name)) = (self.config.learned_positions, self.names.positions)
         else {
             return Ok(None);
         };
@@ -232,18 +271,25 @@ impl Source<'_> {
             true => Arc::clone(embedding),
             false => Arc::new(self.table(self.names.head)?),
         };
-        let (HeadKind::MaskedLm, Some([dense, norm, bias])) =
+        let softcap = self.config.final_logit_softcapping;
+        let (HeadKind::MaskedLm(activation), Some([dense, norm, bias])) =
             (self.config.head, self.names.masked_lm)
         else {
-            return Ok(Head::new(matrix, None, None));
+            return Ok(Head::new(matrix, None, None, softcap));
         };
         let d = self.config.hidden_size;
         let transform = MaskedLmTransform {
             dense: self.linear(&[dense.to_owned()], d, &[d], true)?,
+            activation,
             norm: self.norm(norm)?,
         };
         let bias = self.vector(bias, self.config.vocab_size)?;
-        Ok(Head::new(matrix, Some(transform), Some(bias.into())))
+        Ok(Head::new(
+            matrix,
+            Some(transform),
+            Some(bias.into()),
+            softcap,
+        ))
     }
 
     /// A bias that the configuration doesn't mention would be left out silently.
@@ -269,6 +315,16 @@ impl Source<'_> {
         }
         Ok(())
     }
+}
+
+/// Two norms, where the model has them.
+fn both(
+    names: Option<[&str; 2]>,
+    wanted: bool,
+    read: impl Fn(&str) -> Result<Norm, CheckpointError>,
+) -> Result<Option<[Norm; 2]>, CheckpointError> {
+    let read = |[first, second]: [&str; 2]| Ok([read(first)?, read(second)?]);
+    names.filter(|_| wanted).map(read).transpose()
 }
 
 impl Layout {

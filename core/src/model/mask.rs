@@ -1,8 +1,11 @@
 //! Who may look at whom, as a number that is added to the attention scores.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Config;
+use super::config::Layer;
 
 /// Added where a query may not look. Large enough that its exponential is 0 beside any real score,
 /// and finite, so that a row that may look nowhere stays a number.
@@ -15,17 +18,17 @@ const BLOCKED: f32 = -1e9;
 /// What a *padded* query computes is never read.
 pub(super) fn along(
     config: &Config,
+    layer: &Layer,
     lengths: &[usize],
-    past: usize,
-    width: usize,
+    [past, width]: [usize; 2],
     device: &Device,
 ) -> Tensor<4> {
     let keys = past + width;
     if config.causal {
-        let visible = (past..keys).map(|query| query + 1);
+        let visible = (past..keys).map(|query| layer.seen_from(query));
         upload(visible, keys, |rows| [1, 1, rows, keys], device)
     } else {
-        let visible = lengths.iter().copied();
+        let visible = lengths.iter().map(|&length| 0..length);
         upload(visible, keys, |rows| [rows, 1, 1, keys], device)
     }
 }
@@ -33,6 +36,7 @@ pub(super) fn along(
 /// `[batch, 1, 1, keys]`, for one query at `places[i]` in row i.
 pub(super) fn at(
     config: &Config,
+    layer: &Layer,
     lengths: &[usize],
     places: &[usize],
     keys: usize,
@@ -41,19 +45,31 @@ pub(super) fn at(
     let visible = lengths
         .iter()
         .zip(places)
-        .map(|(&length, &place)| if config.causal { place + 1 } else { length });
+        .map(|(&length, &place)| match config.causal {
+            true => layer.seen_from(place),
+            false => 0..length,
+        });
     upload(visible, keys, |rows| [rows, 1, 1, keys], device)
 }
 
-/// One row of the mask for each number of visible keys.
+impl Layer {
+    /// The keys that a causal query at `place` sees.
+    fn seen_from(&self, place: usize) -> Range<usize> {
+        let end = place + 1;
+        self.window.map_or(0, |window| end.saturating_sub(window))..end
+    }
+}
+
+/// One row of the mask for each range of visible keys.
 fn upload(
-    visible: impl Iterator<Item = usize>,
+    visible: impl Iterator<Item = Range<usize>>,
     keys: usize,
     shape: impl Fn(usize) -> [usize; 4],
     device: &Device,
 ) -> Tensor<4> {
+    let cost = |seen: bool| if seen { 0.0 } else { BLOCKED };
     let values: Vec<f32> = visible
-        .flat_map(|visible| (0..keys).map(move |key| if key < visible { 0.0 } else { BLOCKED }))
+        .flat_map(|visible| (0..keys).map(move |key| cost(visible.contains(&key))))
         .collect();
     let rows = values.len() / keys;
     Tensor::from_data(TensorData::new(values, shape(rows)), device)

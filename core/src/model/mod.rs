@@ -27,7 +27,7 @@ mod mask;
 mod mlp;
 mod norm;
 mod past;
-mod rotary;
+pub mod rotary;
 mod save;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

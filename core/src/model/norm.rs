@@ -7,7 +7,7 @@ use crate::ops;
 
 /// RMSNorm or LayerNorm.
 ///
-/// RMSNorm: `y = x / sqrt(mean(x²) + eps) · weight` (Zhang and Sennrich 2019).
+/// RMSNorm: `y = x / sqrt(mean(x²) + eps) · (offset + weight)` (Zhang and Sennrich 2019).
 /// LayerNorm: `y = (x − mean(x)) / sqrt(var(x) + eps) · weight + bias` (Ba et al. 2016).
 /// A norm with a bias is a LayerNorm: no family has the one without the other.
 #[derive(Module, Debug)]
@@ -18,12 +18,17 @@ pub struct Norm {
     pub bias: Option<Param<Tensor<1>>>,
     /// Added under the root.
     pub eps: f64,
+    /// Added to an RMSNorm's weight: 1 in Gemma, 0 elsewhere.
+    pub offset: f64,
 }
 
 impl Norm {
     /// `[rows, d]` → `[rows, d]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let weight = self.weight.val();
+        let weight = match self.offset {
+            0.0 => self.weight.val(),
+            offset => self.weight.val() + offset,
+        };
         let bias = self.bias.as_ref().map(Param::val);
         let fused = match &bias {
             None => ops::rms_norm(&x, &weight, self.eps),

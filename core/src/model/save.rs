@@ -2,7 +2,6 @@
 
 use burn::tensor::Tensor;
 
-use super::config::Position;
 use super::family::Layout;
 use super::{Linear, Lm, ModelError, Norm};
 use crate::checkpoint::HostTensor;
@@ -71,15 +70,23 @@ impl Lm {
             let full = |part: &str| names.in_block(layer, part);
             let all = |parts: &[&str]| parts.iter().map(|part| full(part)).collect::<Vec<_>>();
             let (attention, mlp) = (&block.attention, &block.mlp);
+            let pairs = [
+                (names.query_key_norms, &attention.query_key_norms),
+                (names.branch_norms, &block.branch_norms),
+            ];
+            for (parts, norms) in pairs {
+                if let (Some(parts), Some(norms)) = (parts, norms) {
+                    for (part, norm) in parts.iter().zip(norms) {
+                        put_norm(&mut out, &full(part), norm).await?;
+                    }
+                }
+            }
+            let qkv = match names.qkv_by_head {
+                true => &attention.qkv.regrouped([3, config.num_attention_heads]),
+                false => &attention.qkv,
+            };
             put_norm(&mut out, &full(names.attention_norm), &block.attention_norm).await?;
-            put_linear(
-                &mut out,
-                &all(names.qkv),
-                &[q, k, k],
-                names.layout,
-                &attention.qkv,
-            )
-            .await?;
+            put_linear(&mut out, &all(names.qkv), &[q, k, k], names.layout, qkv).await?;
             put_linear(
                 &mut out,
                 &[full(names.attention_output)],
@@ -113,9 +120,11 @@ impl Lm {
     /// added them to the places.
     async fn put_positions(&self, out: &mut NamedTensors) -> Result<(), ModelError> {
         let names = self.config.family.names();
-        let (Position::Learned { offset }, Some(name), Some(table)) =
-            (self.config.position, names.positions, &self.positions)
-        else {
+        let (Some(offset), Some(name), Some(table)) = (
+            self.config.learned_positions,
+            names.positions,
+            &self.positions,
+        ) else {
             return Ok(());
         };
         let d = self.config.hidden_size;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use burn::tensor::Device;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
+use serde_json::json;
 
-use super::config::{Activation, HeadKind, NormKind, NormPlacement, Position};
-use super::family::Family;
+use super::config::{NormKind, NormPlacement};
 use super::{Config, Lm};
 use crate::checkpoint::{CheckpointError, HostTensor, Tensors};
 
@@ -36,61 +36,52 @@ impl Tensors for Memory {
 
 /// A small Llama with odd numbers: 3 groups of 2 heads, head width unlike d/H.
 pub(crate) fn llama() -> Config {
-    Config {
-        family: Family::Llama,
-        vocab_size: 23,
-        hidden_size: 20,
-        num_hidden_layers: 3,
-        num_attention_heads: 6,
-        num_key_value_heads: 3,
-        head_dim: 10,
-        intermediate_size: 28,
-        max_position_embeddings: 64,
-        norm: NormKind::RmsNorm,
-        norm_eps: 1e-5,
-        norm_placement: NormPlacement::Pre,
-        position: Position::Rotary { theta: 500.0 },
-        hidden_act: Activation::Silu,
-        gated_mlp: true,
-        qkv_bias: false,
-        attention_output_bias: false,
-        mlp_bias: false,
-        causal: true,
-        head: HeadKind::Linear,
-        tie_word_embeddings: false,
-    }
+    read(json!({
+        "model_type": "llama", "vocab_size": 23, "hidden_size": 20, "num_hidden_layers": 3,
+        "num_attention_heads": 6, "num_key_value_heads": 3, "head_dim": 10,
+        "intermediate_size": 28, "max_position_embeddings": 64, "rms_norm_eps": 1e-5,
+        "rope_theta": 500.0,
+    }))
 }
 
 /// A small GPT-2.
 pub(crate) fn gpt2() -> Config {
-    Config {
-        family: Family::Gpt2,
-        num_key_value_heads: 4,
-        num_attention_heads: 4,
-        head_dim: 5,
-        norm: NormKind::LayerNorm,
-        position: Position::Learned { offset: 0 },
-        hidden_act: Activation::GeluNew,
-        gated_mlp: false,
-        qkv_bias: true,
-        attention_output_bias: true,
-        mlp_bias: true,
-        tie_word_embeddings: true,
-        ..llama()
-    }
+    read(json!({
+        "model_type": "gpt2", "vocab_size": 23, "n_embd": 20, "n_layer": 3, "n_head": 4,
+        "n_inner": 28, "n_positions": 64,
+    }))
 }
 
 /// A small RoBERTa.
 pub(crate) fn roberta() -> Config {
-    Config {
-        family: Family::Roberta,
-        norm_placement: NormPlacement::Post,
-        position: Position::Learned { offset: 2 },
-        hidden_act: Activation::Gelu,
-        causal: false,
-        head: HeadKind::MaskedLm,
-        ..gpt2()
-    }
+    read(json!({
+        "model_type": "roberta", "vocab_size": 23, "hidden_size": 20, "num_hidden_layers": 3,
+        "num_attention_heads": 4, "intermediate_size": 28, "max_position_embeddings": 64,
+        "layer_norm_eps": 1e-5,
+    }))
+}
+
+/// A small Gemma 3: what the others don't have, windows, soft caps and norms everywhere.
+pub(crate) fn gemma3() -> Config {
+    read(json!({
+        "model_type": "gemma3_text", "vocab_size": 23, "hidden_size": 20, "num_hidden_layers": 3,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6, "intermediate_size": 28,
+        "max_position_embeddings": 64, "sliding_window": 4, "sliding_window_pattern": 2,
+        "query_pre_attn_scalar": 7, "attn_logit_softcapping": 3.0, "final_logit_softcapping": 2.0,
+    }))
+}
+
+/// A small GPT-NeoX: attention and MLP side by side, half of a head turned.
+pub(crate) fn gpt_neox() -> Config {
+    read(json!({
+        "model_type": "gpt_neox", "vocab_size": 23, "hidden_size": 24, "num_hidden_layers": 3,
+        "num_attention_heads": 3, "intermediate_size": 28, "max_position_embeddings": 64,
+        "rotary_pct": 0.5,
+    }))
+}
+
+fn read(json: serde_json::Value) -> Config {
+    Config::from_hf(&json).unwrap()
 }
 
 /// A model with random weights; the same for the same seed.
@@ -161,7 +152,8 @@ fn shapes(config: &Config) -> Vec<(String, Vec<usize>)> {
     if let Some(name) = names.token_types {
         out.push((format!("{name}.weight"), vec![2, d]));
     }
-    for name in names.embedding_norm.iter().chain(&names.final_norm) {
+    let final_norm = names.final_norm.filter(|_| config.has_final_norm());
+    for name in names.embedding_norm.iter().chain(&final_norm) {
         norm(&mut out, (*name).to_owned());
     }
     if let Some([dense, layer_norm, bias]) = names.masked_lm {
@@ -169,10 +161,20 @@ fn shapes(config: &Config) -> Vec<(String, Vec<usize>)> {
         norm(&mut out, layer_norm.to_owned());
         out.push((bias.to_owned(), vec![v]));
     }
-    for layer in 0..config.num_hidden_layers {
+    for layer in 0..config.num_hidden_layers() {
         let full = |part: &str| names.in_block(layer, part);
         norm(&mut out, full(names.attention_norm));
         norm(&mut out, full(names.mlp_norm));
+        if config.norm_placement == NormPlacement::Both {
+            for part in names.branch_norms.into_iter().flatten() {
+                norm(&mut out, full(part));
+            }
+        }
+        if config.query_key_norm {
+            for part in names.query_key_norms.into_iter().flatten() {
+                out.push((format!("{}.weight", full(part)), vec![config.head_dim]));
+            }
+        }
         let qkv: &[usize] = if names.qkv.len() == 1 {
             &[q + 2 * k]
         } else {

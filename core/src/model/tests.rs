@@ -6,14 +6,16 @@ use burn::tensor::{Tensor, TensorData};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use super::testing::{Memory, gpt2, llama, random, random_tensors, roberta, uniform};
+use super::testing::{
+    Memory, gemma3, gpt_neox, gpt2, llama, random, random_tensors, roberta, uniform,
+};
 use super::{Config, Lm, ModelError, TokenBatch};
 
 const SEQUENCES: [&[u32]; 3] = [&[3, 1, 4, 1, 5, 9, 2], &[6, 5], &[22, 0, 8, 9]];
 const PROMPT: usize = 3;
 
-fn families() -> [Config; 3] {
-    [llama(), gpt2(), roberta()]
+fn families() -> [Config; 5] {
+    [llama(), gpt2(), roberta(), gemma3(), gpt_neox()]
 }
 
 fn prompt(model: &Lm, batch: usize, seed: u64) -> Tensor<3> {
@@ -291,7 +293,7 @@ fn a_student_of_all_blocks_is_the_teacher() {
         values(other.hidden_all(&input)),
         values(model.hidden_all(&input))
     );
-    assert_eq!(other.config().num_hidden_layers, 2);
+    assert_eq!(other.config().num_hidden_layers(), 2);
     assert!(matches!(
         model.select_blocks(&[0, 3]),
         Err(ModelError::NoSuchBlock { block: 3, last: 2 })
@@ -342,6 +344,7 @@ fn a_bias_that_the_config_does_not_know_is_refused() {
 #[test]
 fn every_family_writes_the_config_that_it_reads() {
     for config in families() {
-        assert_eq!(Config::from_hf(&config.to_hf()).unwrap(), config);
+        let json = config.to_hf();
+        assert_eq!(Config::from_hf(&json).unwrap(), config, "{json}");
     }
 }

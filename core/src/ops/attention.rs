@@ -27,10 +27,11 @@ pub(crate) struct Attend<'a> {
     pub(crate) head_dim: usize,
     /// Added to the scores, `[b or 1, 1, q or 1, p + s]`.
     pub(crate) mask: &'a Tensor<4>,
-    /// Cosines and sines that turn queries, `[b or 1, 1, q, c/2]`.
-    pub(crate) query_turn: Option<[&'a Tensor<4>; 2]>,
+    /// Cosines and sines that turn the first r numbers of a query, `[b or 1, 1, q, r/2]`, and what
+    /// multiplies the others.
+    pub(crate) query_turn: Option<([&'a Tensor<4>; 2], f64)>,
     /// Those that turn keys.
-    pub(crate) key_turn: Option<[&'a Tensor<4>; 2]>,
+    pub(crate) key_turn: Option<([&'a Tensor<4>; 2], f64)>,
     /// Multiplies queries that are not turned.
     pub(crate) scale: f64,
     /// Keys, turned, and values of p earlier places, `[b or 1, G, p, c]`.
@@ -96,13 +97,21 @@ impl Attention {
         } = projected;
         let keys = keys_values.as_ref().unwrap_or(queries).dims()[0];
         let queries = queries.dims()[0];
-        let turn = |tables: Option<[&Tensor<4>; 2]>, scale: f64| match tables {
+        let turn = |tables: Option<([&Tensor<4>; 2], f64)>, scale: f64| match tables {
             None => Some(Turn::Scale(scale as f32)),
-            Some([cos, sin]) => {
-                let own = cos.dims()[0] > 1;
+            Some(([cos, sin], rest)) => {
+                let (own, half) = (cos.dims()[0] > 1, cos.dims()[3]);
                 let [cos, sin] = Host::all([Host::of(cos), Host::of(sin)])?;
                 let [cos, sin] = [cos, sin].map(|table| rows(table.plain()));
-                Some(Turn::Rotate(Box::new(Angles { cos, sin, own })))
+                let rest = rest as f32;
+                let angles = Angles {
+                    cos,
+                    sin,
+                    half,
+                    own,
+                    rest,
+                };
+                Some(Turn::Rotate(Box::new(angles)))
             }
         };
         let past = told.past.map_or([1, 0, 0, 0], |[keys, _]| keys.dims());

@@ -137,7 +137,7 @@ impl BaseModel {
     pub fn of(name: String, config: &Config) -> Self {
         Self {
             name,
-            num_layers: config.num_hidden_layers,
+            num_layers: config.num_hidden_layers(),
             num_attention_heads: config.num_attention_heads,
             causal: config.causal,
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use post_core::checkpoint::{Safetensors, SharedBytes, Tensors};
+use post_core::checkpoint::{Safetensors, SharedBytes, Tensors, hf};
 use post_core::model::{Config, Input, Lm, TokenBatch};
 
 /// Of the largest value, in f32.
@@ -128,49 +128,129 @@ fn check(name: &str) {
     case.check_gradient();
 }
 
-#[test]
-fn llama() {
-    check("llama");
+/// A test for each folder, and all of them in one list.
+macro_rules! cases {
+    ($($test:ident: $folder:literal,)+) => {
+        $(#[test]
+        fn $test() {
+            check($folder);
+        })+
+        const CASES: &[&str] = &[$($folder),+];
+    };
+}
+
+cases! {
+    llama: "llama",
+    llama_with_biases_and_one_key_head: "llama-bias",
+    llama_with_linear_scaling: "llama-linear",
+    llama_with_dynamic_scaling: "llama-dynamic",
+    llama_3_scaling: "llama3",
+    llama_with_yarn: "llama-yarn",
+    gpt2: "gpt2",
+    gpt2_with_a_head_of_its_own: "gpt2-untied",
+    gpt2_with_other_scales: "gpt2-scales",
+    roberta: "roberta",
+    roberta_with_one_token_type: "roberta-gelu-new",
+    bert: "bert",
+    mistral: "mistral",
+    qwen2: "qwen2",
+    qwen3: "qwen3",
+    gemma2: "gemma2",
+    gemma3: "gemma3",
+    smollm3: "smollm3",
+    pythia: "pythia",
+    gpt_neox_one_after_the_other: "gpt-neox",
+    opt: "opt",
+    opt_with_norms_behind: "opt-post",
 }
 
 #[test]
-fn llama_with_biases_and_one_key_head() {
-    check("llama-bias");
-}
-
-#[test]
-fn gpt2() {
-    check("gpt2");
-}
-
-#[test]
-fn gpt2_with_a_head_of_its_own() {
-    check("gpt2-untied");
-}
-
-#[test]
-fn roberta() {
-    check("roberta");
-}
-
-#[test]
-fn roberta_with_one_token_type() {
-    check("roberta-gelu-new");
+fn every_folder_has_a_test() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models");
+    let entries = std::fs::read_dir(models)
+        .unwrap()
+        .map(|entry| entry.unwrap());
+    let folders = entries.filter(|entry| entry.file_type().unwrap().is_dir());
+    let mut found: Vec<_> = folders
+        .map(|folder| folder.file_name().into_string().unwrap())
+        .collect();
+    found.sort();
+    let mut tested = CASES.to_vec();
+    tested.sort_unstable();
+    assert_eq!(found, tested);
 }
 
 /// What is saved under Hugging Face's names computes the same.
 #[test]
 fn saved_configs_read_back() {
-    for name in [
-        "llama",
-        "llama-bias",
-        "gpt2",
-        "gpt2-untied",
-        "roberta",
-        "roberta-gelu-new",
-    ] {
+    for name in CASES {
         let config = Case::open(name).model.config().clone();
         assert_eq!(Config::from_hf(&config.to_hf()).unwrap(), config, "{name}");
+    }
+}
+
+/// The folder that is written of each model, left in `target/tmp/families` for
+/// `fixtures/hf/families.py`, is the one that transformers has loaded and computed the same with.
+#[test]
+fn written_folders_are_those_that_transformers_has_loaded() {
+    let checked = include_str!("../../fixtures/hf/families.json");
+    let checked: serde_json::Value = serde_json::from_str(checked).unwrap();
+    let mut written = Vec::new();
+    for name in CASES {
+        let model = Case::open(name).model;
+        let tensors = pollster::block_on(model.named_tensors()).unwrap();
+        let files = hf::folder(&tensors, model.config(), None).unwrap();
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join("families")
+            .join(name);
+        std::fs::create_dir_all(&target).unwrap();
+        for (file, bytes) in &files {
+            std::fs::write(target.join(file), bytes).unwrap();
+        }
+        written.push((name, files));
+    }
+    for (name, files) in written {
+        for (file, bytes) in files {
+            let json = match file.as_str() {
+                "config.json" => &bytes[..],
+                _ => {
+                    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+                    &bytes[8..8 + length]
+                }
+            };
+            let json: serde_json::Value = serde_json::from_slice(json).unwrap();
+            assert_eq!(json, checked[*name][&file], "{name}: {file}");
+        }
+    }
+}
+
+/// The angles of published models' parameters (`rope.json`).
+#[test]
+fn stretched_angles() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models/rope.json");
+    let cases: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    for case in cases.as_array().unwrap() {
+        let width = case["head_dim"].as_u64().unwrap();
+        let config = serde_json::json!({
+            "model_type": "llama", "vocab_size": 8, "hidden_size": width, "num_hidden_layers": 1,
+            "num_attention_heads": 1, "intermediate_size": 8,
+            "max_position_embeddings": case["max_position_embeddings"],
+            "rope_parameters": case["parameters"],
+        });
+        let config = Config::from_hf(&config).unwrap();
+        let rope = config.layers[0].rope.unwrap();
+        let expected = case["frequencies"].as_array().unwrap();
+        let found = rope.frequencies();
+        assert_eq!(found.len(), expected.len(), "{case}");
+        for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+            let (found, expected) = (f64::from(*found), expected.as_f64().unwrap());
+            assert!(
+                (found - expected).abs() <= 2e-6 * expected,
+                "{i}: {found}, {case}"
+            );
+        }
+        let factor = case["attention_factor"].as_f64().unwrap();
+        assert!((rope.attention_factor() - factor).abs() < 1e-12, "{case}");
     }
 }
 
@@ -182,15 +262,34 @@ fn unknown_options_are_errors() {
         (
             "llama",
             "rope_scaling",
-            serde_json::json!({"rope_type": "llama3", "factor": 8.0}),
+            serde_json::json!({"rope_type": "longrope", "factor": 8.0}),
         ),
-        ("llama", "sliding_window", serde_json::json!(4096)),
-        ("llama", "hidden_act", serde_json::json!("quick_gelu")),
         (
-            "gpt2",
-            "scale_attn_by_inverse_layer_idx",
+            "llama",
+            "rope_parameters",
+            serde_json::json!({"rope_type": "linear", "factor": 8.0, "short_factor": [1.0]}),
+        ),
+        (
+            "mistral",
+            "layer_types",
+            serde_json::json!(["full_attention"]),
+        ),
+        ("qwen2", "attention_bias", serde_json::json!(true)),
+        (
+            "qwen2",
+            "layer_types",
+            serde_json::json!(["chunked_attention", "full_attention", "full_attention"]),
+        ),
+        (
+            "gemma3",
+            "use_bidirectional_attention",
             serde_json::json!(true),
         ),
+        ("opt", "word_embed_proj_dim", serde_json::json!(10)),
+        ("opt", "_remove_final_layer_norm", serde_json::json!(true)),
+        ("gpt2", "n_layer", serde_json::json!(1 << 20)),
+        ("llama", "sliding_window", serde_json::json!(4096)),
+        ("llama", "hidden_act", serde_json::json!("quick_gelu")),
         (
             "roberta",
             "position_embedding_type",

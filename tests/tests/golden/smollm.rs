@@ -68,7 +68,7 @@ fn configuration_is_the_published_one() {
         (
             config.vocab_size,
             config.hidden_size,
-            config.num_hidden_layers
+            config.num_hidden_layers()
         ),
         (49152, 576, 30)
     );

@@ -70,7 +70,7 @@ pub(super) async fn open(file: Blob, expected: Option<&str>, port: &Port) -> Res
         name: about.name,
         teacher: about.teacher,
         license: about.license,
-        layers: config.num_hidden_layers,
+        layers: config.num_hidden_layers(),
         hidden_size: config.hidden_size,
         hash,
     };

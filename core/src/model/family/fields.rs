@@ -8,29 +8,36 @@ use crate::model::ModelError;
 
 /// Options that no family's forward pass in evaluation mode depends on.
 const HARMLESS: &[&str] = &[
+    "activation_dropout",
     "architectures",
     "attention_dropout",
     "attention_probs_dropout_prob",
     "attn_pdrop",
     "auto_map",
     "bos_token_id",
+    "cache_implementation",
     "chunk_size_feed_forward",
     "classifier_dropout",
     "decoder_start_token_id",
+    "dropout",
     "dtype",
     "embd_pdrop",
     "eos_token_id",
     "finetuning_task",
     "gradient_checkpointing",
+    "hidden_dropout",
     "hidden_dropout_prob",
     "id2label",
+    "init_std",
     "initializer_range",
     "is_llama_config",
     "label2id",
+    "layerdrop",
     "mask_token_id",
     "max_window_layers",
     "model_type",
     "pad_token_id",
+    "prefix",
     "pretraining_tp",
     "problem_type",
     "reorder_and_upcast_attn",
@@ -51,6 +58,8 @@ const HARMLESS: &[&str] = &[
     "unsloth_fixed",
     "use_cache",
 ];
+
+const MOST_BLOCKS: usize = 4096;
 
 /// The fields of a `config.json` and which of them were read.
 pub(super) struct Fields<'a> {
@@ -75,6 +84,11 @@ impl<'a> Fields<'a> {
         self.map.get(field).filter(|value| !value.is_null())
     }
 
+    /// Whether the field is there, if only as `null`.
+    pub(super) fn has(&self, field: &'static str) -> bool {
+        self.map.contains_key(field)
+    }
+
     fn typed<T>(
         &mut self,
         field: &'static str,
@@ -93,6 +107,30 @@ impl<'a> Fields<'a> {
     pub(super) fn size_opt(&mut self, field: &'static str) -> Result<Option<usize>, ModelError> {
         let read = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok());
         self.typed(field, "a whole number", read)
+    }
+
+    /// A number of blocks: each takes memory before any of them is seen.
+    pub(super) fn blocks(&mut self, field: &'static str) -> Result<usize, ModelError> {
+        let blocks = self.size(field)?;
+        match blocks > MOST_BLOCKS {
+            true => Err(ModelError::invalid(
+                field,
+                format!("{blocks} are more than {MOST_BLOCKS}"),
+            )),
+            false => Ok(blocks),
+        }
+    }
+
+    /// A number whose `null` is not its absence.
+    pub(super) fn number_or_null(
+        &mut self,
+        field: &'static str,
+        absent: Option<f64>,
+    ) -> Result<Option<f64>, ModelError> {
+        match self.has(field) {
+            true => self.typed(field, "a number", Value::as_f64),
+            false => Ok(absent),
+        }
     }
 
     pub(super) fn number_or(

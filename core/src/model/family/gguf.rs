@@ -3,8 +3,10 @@
 //! Known for the Llama architecture. [`Metadata`] is all that this room wants to know of the format.
 
 use super::Family;
+use super::decoder::Shape;
 use crate::model::ModelError;
-use crate::model::config::{Activation, Config, HeadKind, NormKind, NormPlacement, Position};
+use crate::model::config::Config;
+use crate::model::rotary::{Rope, RopeScaling};
 
 /// A metadata value; arrays are none of the model's business.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +44,7 @@ pub fn read_config(
         Some(MetaValue::Text(found)) => {
             return Err(ModelError::Family {
                 found,
-                known: "llama (as GGUF)",
+                known: "llama (as GGUF)".to_owned(),
             });
         }
         _ => return Err(ModelError::missing("general.architecture", "a text")),
@@ -66,33 +68,28 @@ pub fn read_config(
             "a part of the head",
         ));
     }
-    let config = Config {
-        family: Family::Llama,
+    let shape = Shape {
         vocab_size,
         hidden_size,
-        num_hidden_layers: size(meta, "llama.block_count")?,
-        num_attention_heads: heads,
-        num_key_value_heads: size_or(meta, "llama.attention.head_count_kv", Some(heads))?,
+        blocks: size(meta, "llama.block_count")?.min(1 << 12),
+        heads,
+        kv_heads: size_or(meta, "llama.attention.head_count_kv", Some(heads))?,
         head_dim,
         intermediate_size: size(meta, "llama.feed_forward_length")?,
-        max_position_embeddings: size(meta, "llama.context_length")?,
-        norm: NormKind::RmsNorm,
-        norm_eps: number(meta, "llama.attention.layer_norm_rms_epsilon").ok_or_else(|| {
-            ModelError::missing("llama.attention.layer_norm_rms_epsilon", "a number")
-        })?,
-        norm_placement: NormPlacement::Pre,
-        position: Position::Rotary {
-            theta: number(meta, "llama.rope.freq_base").unwrap_or(10_000.0),
-        },
-        hidden_act: Activation::Silu,
-        gated_mlp: true,
-        qkv_bias: false,
-        attention_output_bias: false,
-        mlp_bias: false,
-        causal: true,
-        head: HeadKind::Linear,
-        tie_word_embeddings: tied,
+        max_positions: size(meta, "llama.context_length")?,
     };
+    let mut config = shape.plain(Family::Llama);
+    config.norm_eps = number(meta, "llama.attention.layer_norm_rms_epsilon")
+        .ok_or_else(|| ModelError::missing("llama.attention.layer_norm_rms_epsilon", "a number"))?;
+    config.tie_word_embeddings = tied;
+    let rope = Rope {
+        theta: number(meta, "llama.rope.freq_base").unwrap_or(10_000.0),
+        dims: head_dim,
+        scaling: RopeScaling::Default,
+    };
+    for layer in &mut config.layers {
+        layer.rope = Some(rope);
+    }
     config.validated()
 }
 

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::decoder::{self, Shape};
 use super::{Family, Fields, Layout, Names};
 use crate::model::ModelError;
-use crate::model::config::{Activation, Config, HeadKind, NormKind, NormPlacement, Position};
+use crate::model::config::{Activation, Config, NormKind};
 
 pub(super) const NAMES: Names = Names {
     base: "transformer.",
@@ -15,10 +16,13 @@ pub(super) const NAMES: Names = Names {
     block: ["transformer.h.", "."],
     attention_norm: "ln_1",
     qkv: &["attn.c_attn"],
+    qkv_by_head: false,
+    query_key_norms: None,
     attention_output: "attn.c_proj",
     mlp_norm: "ln_2",
     mlp_input: &["mlp.c_fc"],
     mlp_output: "mlp.c_proj",
+    branch_norms: None,
     final_norm: Some("transformer.ln_f"),
     head: "lm_head",
     masked_lm: None,
@@ -29,39 +33,37 @@ pub(super) const NAMES: Names = Names {
 pub(super) fn read(fields: &mut Fields<'_>) -> Result<Config, ModelError> {
     let hidden_size = fields.size("n_embd")?;
     let heads = fields.size("n_head")?;
-    let head_dim = hidden_size
-        .checked_div(heads)
-        .filter(|width| width * heads == hidden_size);
-    let max_positions = fields.size("n_positions")?;
-    fields.only("n_ctx", &json!(max_positions))?;
-    fields.only("scale_attn_weights", &json!(true))?;
-    fields.only("scale_attn_by_inverse_layer_idx", &json!(false))?;
-    let activation = fields.text_or("activation_function", "gelu_new")?;
-    Ok(Config {
-        family: Family::Gpt2,
+    let head_dim = decoder::head_dim("n_head", hidden_size, heads)?;
+    let inner = fields.size_opt("n_inner")?;
+    let shape = Shape {
         vocab_size: fields.size("vocab_size")?,
         hidden_size,
-        num_hidden_layers: fields.size("n_layer")?,
-        num_attention_heads: heads,
-        num_key_value_heads: heads,
-        head_dim: head_dim
-            .ok_or_else(|| ModelError::invalid("n_head", "n_embd is no multiple of it"))?,
-        intermediate_size: fields
-            .size_opt("n_inner")?
-            .unwrap_or(hidden_size.saturating_mul(4)),
-        max_position_embeddings: max_positions,
+        blocks: fields.blocks("n_layer")?,
+        heads,
+        kv_heads: heads,
+        head_dim,
+        intermediate_size: inner.unwrap_or(hidden_size.saturating_mul(4)),
+        max_positions: fields.size("n_positions")?,
+    };
+    fields.only("n_ctx", &json!(shape.max_positions))?;
+    let activation = fields.text_or("activation_function", "gelu_new")?;
+    Ok(Config {
+        learned_positions: Some(0),
         norm: NormKind::LayerNorm,
         norm_eps: fields.number_or("layer_norm_epsilon", 1e-5)?,
-        norm_placement: NormPlacement::Pre,
-        position: Position::Learned { offset: 0 },
+        query_pre_attn_scalar: match fields.flag_or("scale_attn_weights", true)? {
+            true => head_dim,
+            false => 1,
+        },
+        scale_attn_by_inverse_layer_idx: fields
+            .flag_or("scale_attn_by_inverse_layer_idx", false)?,
         hidden_act: Activation::from_name("activation_function", activation)?,
         gated_mlp: false,
         qkv_bias: true,
         attention_output_bias: true,
         mlp_bias: true,
-        causal: true,
-        head: HeadKind::Linear,
         tie_word_embeddings: fields.flag_or("tie_word_embeddings", true)?,
+        ..shape.plain(Family::Gpt2)
     })
 }
 
@@ -71,12 +73,14 @@ pub(super) fn write(config: &Config) -> Value {
         "architectures": ["GPT2LMHeadModel"],
         "vocab_size": config.vocab_size,
         "n_embd": config.hidden_size,
-        "n_layer": config.num_hidden_layers,
+        "n_layer": config.num_hidden_layers(),
         "n_head": config.num_attention_heads,
         "n_inner": config.intermediate_size,
         "n_positions": config.max_position_embeddings,
         "layer_norm_epsilon": config.norm_eps,
         "activation_function": config.hidden_act.name(),
+        "scale_attn_weights": config.query_pre_attn_scalar == config.head_dim,
+        "scale_attn_by_inverse_layer_idx": config.scale_attn_by_inverse_layer_idx,
         "tie_word_embeddings": config.tie_word_embeddings,
     })
 }

@@ -30,6 +30,10 @@ pub struct Names {
     pub attention_norm: &'static str,
     /// Query, key and value projections, or the one that holds all three.
     pub qkv: &'static [&'static str],
+    /// Whether the one projection has the query, key and value of a head side by side.
+    pub qkv_by_head: bool,
+    /// The norms of each head's queries and of its keys.
+    pub query_key_norms: Option<[&'static str; 2]>,
     /// Attention's output projection.
     pub attention_output: &'static str,
     /// The norm of the MLP.
@@ -38,6 +42,8 @@ pub struct Names {
     pub mlp_input: &'static [&'static str],
     /// The projection out of the MLP.
     pub mlp_output: &'static str,
+    /// The norms of what attention and MLP add.
+    pub branch_norms: Option<[&'static str; 2]>,
     /// The norm after the last block.
     pub final_norm: Option<&'static str>,
     /// The head's matrix, when it is not the embedding table.
@@ -47,6 +53,29 @@ pub struct Names {
     /// How matrices of linear layers lie on disk.
     pub layout: Layout,
 }
+
+/// What most descendants of Llama call their tensors.
+pub(super) const DECODER: Names = Names {
+    base: "model.",
+    embedding: "model.embed_tokens",
+    positions: None,
+    token_types: None,
+    embedding_norm: None,
+    block: ["model.layers.", "."],
+    attention_norm: "input_layernorm",
+    qkv: &["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+    qkv_by_head: false,
+    query_key_norms: None,
+    attention_output: "self_attn.o_proj",
+    mlp_norm: "post_attention_layernorm",
+    mlp_input: &["mlp.gate_proj", "mlp.up_proj"],
+    mlp_output: "mlp.down_proj",
+    branch_norms: None,
+    final_norm: Some("model.norm"),
+    head: "lm_head",
+    masked_lm: None,
+    layout: Layout::OutIn,
+};
 
 impl Names {
     /// The full name of a part of block `layer`.

@@ -13,7 +13,7 @@ use crate::ops::wide::{largest, sum};
 pub(super) enum Turn {
     /// Multiplied.
     Scale(f32),
-    /// `(a·cos − b·sin, b·cos + a·sin)` of its halves a and b.
+    /// `(a·cos − b·sin, b·cos + a·sin)` of the halves a and b of its first part; the rest multiplied.
     Rotate(Box<Angles>),
 }
 
@@ -22,6 +22,10 @@ pub(super) enum Turn {
 pub(super) struct Angles {
     pub(super) cos: FlexTensor,
     pub(super) sin: FlexTensor,
+    /// Pairs of numbers that are turned.
+    pub(super) half: usize,
+    /// What multiplies the other numbers.
+    pub(super) rest: f32,
     /// Whether each row of the batch has tables of its own.
     pub(super) own: bool,
 }
@@ -29,13 +33,25 @@ pub(super) struct Angles {
 impl Angles {
     /// Those of a place.
     #[inline(always)]
-    fn at(&self, [row, place, places]: [usize; 3], half: usize) -> [&[f32]; 2] {
+    fn at(&self, [row, place, places]: [usize; 3]) -> [&[f32]; 2] {
+        let half = self.half;
         let start = if self.own {
             (row * places + place) * half
         } else {
             place * half
         };
         [&self.cos, &self.sin].map(|table| &slice(table)[start..start + half])
+    }
+
+    /// The halves turned one way or the other, the rest multiplied.
+    #[inline(always)]
+    fn rotate(&self, numbers: &[f32], at: [usize; 3], way: f32, out: &mut [f32]) {
+        let turned = 2 * self.half;
+        let (out, untouched) = out.split_at_mut(turned);
+        rotate(&numbers[..turned], self.at(at), way, out);
+        for (out, x) in untouched.iter_mut().zip(&numbers[turned..]) {
+            *out = x * self.rest;
+        }
     }
 }
 
@@ -49,7 +65,7 @@ impl Turn {
                     .zip(numbers)
                     .for_each(|(out, x)| *out = x * scale);
             }
-            Self::Rotate(angles) => rotate(numbers, angles.at(at, numbers.len() / 2), 1.0, out),
+            Self::Rotate(angles) => angles.rotate(numbers, at, 1.0, out),
         }
     }
 
@@ -58,7 +74,7 @@ impl Turn {
     pub(super) fn back(&self, numbers: &[f32], at: [usize; 3], out: &mut [f32]) {
         match self {
             Self::Scale(_) => self.turned(numbers, at, out),
-            Self::Rotate(angles) => rotate(numbers, angles.at(at, numbers.len() / 2), -1.0, out),
+            Self::Rotate(angles) => angles.rotate(numbers, at, -1.0, out),
         }
     }
 }
