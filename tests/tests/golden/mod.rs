@@ -1,6 +1,7 @@
 //! Numbers made by the reference implementations, each with the script that made them.
 
 mod gguf;
+mod gguf_families;
 mod hf;
 mod model;
 mod peft;

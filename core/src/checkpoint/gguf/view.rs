@@ -11,6 +11,8 @@ use crate::model::family::gguf::{
 
 const EMBEDDING: &str = "token_embd.weight";
 const HEAD: &str = "output.weight";
+/// What the angles' frequencies are divided by: a part of the configuration.
+const ROPE_FACTORS: &str = "rope_freqs.weight";
 
 /// A GGUF under Hugging Face's names.
 pub(in super::super) struct View {
@@ -22,20 +24,21 @@ pub(in super::super) struct View {
 
 impl View {
     /// Finds configuration and names; a tensor that the architecture doesn't know is refused, since
-    /// leaving it out could change the model's output (`rope_freqs.weight` does).
+    /// leaving it out could change the model's output.
     pub(in super::super) fn new(gguf: Gguf) -> Result<Self, CheckpointError> {
         let embedding = gguf
             .tensors()
             .get(EMBEDDING)
             .ok_or_else(|| CheckpointError::missing(EMBEDDING))?;
-        let config = read_config(
-            &gguf,
-            embedding.shape[0],
-            !gguf.tensors().contains_key(HEAD),
-        )
-        .map_err(CheckpointError::model)?;
+        let factors = match gguf.tensors().contains_key(ROPE_FACTORS) {
+            true => Some(gguf.tensor(ROPE_FACTORS)?.into_f32()),
+            false => None,
+        };
+        let (vocab_size, tied) = (embedding.shape[0], !gguf.tensors().contains_key(HEAD));
+        let config = read_config(&gguf, vocab_size, tied, factors.as_deref())
+            .map_err(CheckpointError::model)?;
         let mut names = BTreeMap::new();
-        for name in gguf.tensors().keys() {
+        for name in gguf.tensors().keys().filter(|name| *name != ROPE_FACTORS) {
             let Some(hf) = hf_name(name) else {
                 let reason = "is not known for this architecture, and leaving it out could change the model's output";
                 return Err(CheckpointError::metadata(format!("tensor {name}"), reason));

@@ -59,7 +59,7 @@ const HARMLESS: &[&str] = &[
     "use_cache",
 ];
 
-const MOST_BLOCKS: usize = 4096;
+pub(super) const MOST_BLOCKS: usize = 4096;
 
 /// The fields of a `config.json` and which of them were read.
 pub(super) struct Fields<'a> {

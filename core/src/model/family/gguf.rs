@@ -1,9 +1,10 @@
 //! What GGUF files call and keep differently: metadata keys, tensor names, the order of Q/K rows.
 //!
-//! Known for the Llama architecture. [`Metadata`] is all that this room wants to know of the format.
+//! Known for Llama's architecture and Qwen's. [`Metadata`] is all that this room wants to know of the format.
 
 use super::Family;
 use super::decoder::Shape;
+use super::fields::MOST_BLOCKS;
 use crate::model::ModelError;
 use crate::model::config::Config;
 use crate::model::rotary::{Rope, RopeScaling};
@@ -27,83 +28,167 @@ pub trait Metadata {
     fn get(&self, key: &str) -> Option<MetaValue>;
 }
 
+/// An architecture that is read, by its name in the file.
+struct Architecture {
+    name: &'static str,
+    family: Family,
+    /// Whether llama.cpp has permuted the rows of queries and keys.
+    permuted: bool,
+}
+
+const ARCHITECTURES: [Architecture; 3] = [
+    Architecture {
+        name: "llama",
+        family: Family::Llama,
+        permuted: true,
+    },
+    Architecture {
+        name: "qwen2",
+        family: Family::Qwen2,
+        permuted: false,
+    },
+    Architecture {
+        name: "qwen3",
+        family: Family::Qwen3,
+        permuted: false,
+    },
+];
+
 /// Reads the configuration out of a GGUF header.
 ///
 /// `vocab_size` is the number of rows of `token_embd.weight`; the head is `tied` when the file has no
-/// `output.weight`.
+/// `output.weight`; `factors` are those of `rope_freqs.weight`, if it is there.
 ///
 /// # Errors
-/// [`ModelError::Family`] for another architecture than `llama`, else the key that is missing or wrong.
+/// [`ModelError::Family`] for an architecture that isn't read, else the key that is missing or wrong.
 pub fn read_config(
     meta: &dyn Metadata,
     vocab_size: usize,
     tied: bool,
+    factors: Option<&[f32]>,
 ) -> Result<Config, ModelError> {
-    match meta.get("general.architecture") {
-        Some(MetaValue::Text(name)) if name == "llama" => {}
-        Some(MetaValue::Text(found)) => {
-            return Err(ModelError::Family {
-                found,
-                known: "llama (as GGUF)".to_owned(),
-            });
-        }
+    let name = match meta.get("general.architecture") {
+        Some(MetaValue::Text(name)) => name,
         _ => return Err(ModelError::missing("general.architecture", "a text")),
-    }
-    if let Some(MetaValue::Text(kind)) = meta
-        .get("llama.rope.scaling.type")
-        .filter(|k| *k != MetaValue::Text("none".into()))
-    {
-        return Err(ModelError::unsupported("llama.rope.scaling.type", kind));
-    }
-    let hidden_size = size(meta, "llama.embedding_length")?;
-    let heads = size(meta, "llama.attention.head_count")?;
-    let head_dim = size_or(
+    };
+    let found = ARCHITECTURES.iter().find(|found| found.name == name);
+    let architecture = found.ok_or_else(|| ModelError::Family {
+        found: name,
+        known: format!("{} (as GGUF)", ARCHITECTURES.map(|one| one.name).join(", ")),
+    })?;
+    let keys = Keys {
         meta,
-        "llama.attention.key_length",
-        hidden_size.checked_div(heads),
-    )?;
-    if size_or(meta, "llama.rope.dimension_count", Some(head_dim))? != head_dim {
-        return Err(ModelError::unsupported(
-            "llama.rope.dimension_count",
-            "a part of the head",
-        ));
-    }
-    let shape = Shape {
-        vocab_size,
-        hidden_size,
-        blocks: size(meta, "llama.block_count")?.min(1 << 12),
-        heads,
-        kv_heads: size_or(meta, "llama.attention.head_count_kv", Some(heads))?,
-        head_dim,
-        intermediate_size: size(meta, "llama.feed_forward_length")?,
-        max_positions: size(meta, "llama.context_length")?,
+        architecture: architecture.name,
     };
-    let mut config = shape.plain(Family::Llama);
-    config.norm_eps = number(meta, "llama.attention.layer_norm_rms_epsilon")
-        .ok_or_else(|| ModelError::missing("llama.attention.layer_norm_rms_epsilon", "a number"))?;
+    let mut config = keys.shape(vocab_size)?.plain(architecture.family);
+    let epsilon = keys.number("attention.layer_norm_rms_epsilon");
+    config.norm_eps = epsilon.ok_or_else(|| keys.missing("attention.layer_norm_rms_epsilon"))?;
     config.tie_word_embeddings = tied;
-    let rope = Rope {
-        theta: number(meta, "llama.rope.freq_base").unwrap_or(10_000.0),
-        dims: head_dim,
-        scaling: RopeScaling::Default,
-    };
+    config.qkv_bias = architecture.family == Family::Qwen2;
+    config.query_key_norm = architecture.family == Family::Qwen3;
+    let rope = keys.rope(config.head_dim, factors)?;
     for layer in &mut config.layers {
         layer.rope = Some(rope);
     }
     config.validated()
 }
 
-fn size(meta: &dyn Metadata, key: &str) -> Result<usize, ModelError> {
-    size_or(meta, key, None)
+/// The keys of one architecture.
+struct Keys<'a> {
+    meta: &'a dyn Metadata,
+    architecture: &'static str,
 }
 
-fn size_or(meta: &dyn Metadata, key: &str, default: Option<usize>) -> Result<usize, ModelError> {
-    let found = match meta.get(key) {
-        Some(MetaValue::Int(n)) => usize::try_from(n).ok(),
-        Some(_) => None,
-        None => default,
+impl Keys<'_> {
+    fn key(&self, key: &str) -> String {
+        format!("{}.{key}", self.architecture)
+    }
+
+    fn missing(&self, key: &str) -> ModelError {
+        ModelError::missing(&self.key(key), "a number")
+    }
+
+    fn size(&self, key: &str, default: Option<usize>) -> Result<usize, ModelError> {
+        let found = match self.meta.get(&self.key(key)) {
+            Some(MetaValue::Int(n)) => usize::try_from(n).ok(),
+            Some(_) => None,
+            None => default,
+        };
+        found.ok_or_else(|| ModelError::missing(&self.key(key), "a whole number"))
+    }
+
+    fn number(&self, key: &str) -> Option<f64> {
+        number(self.meta, &self.key(key))
+    }
+
+    fn shape(&self, vocab_size: usize) -> Result<Shape, ModelError> {
+        let hidden_size = self.size("embedding_length", None)?;
+        let heads = self.size("attention.head_count", None)?;
+        let quotient = hidden_size.checked_div(heads);
+        let blocks = self.size("block_count", None)?;
+        if blocks > MOST_BLOCKS {
+            let reason = format!("{blocks} are more than {MOST_BLOCKS}");
+            return Err(ModelError::invalid(&self.key("block_count"), reason));
+        }
+        Ok(Shape {
+            vocab_size,
+            hidden_size,
+            blocks,
+            heads,
+            kv_heads: self.size("attention.head_count_kv", Some(heads))?,
+            head_dim: self.size("attention.key_length", quotient)?,
+            intermediate_size: self.size("feed_forward_length", None)?,
+            max_positions: self.size("context_length", None)?,
+        })
+    }
+
+    fn rope(&self, head_dim: usize, factors: Option<&[f32]>) -> Result<Rope, ModelError> {
+        let kind = self.meta.get(&self.key("rope.scaling.type"));
+        if let Some(MetaValue::Text(kind)) = kind.filter(|k| *k != MetaValue::Text("none".into())) {
+            return Err(ModelError::unsupported(
+                &self.key("rope.scaling.type"),
+                kind,
+            ));
+        }
+        if self.size("rope.dimension_count", Some(head_dim))? != head_dim {
+            let key = self.key("rope.dimension_count");
+            return Err(ModelError::unsupported(&key, "a part of the head"));
+        }
+        let rope = Rope {
+            theta: self.number("rope.freq_base").unwrap_or(10_000.0),
+            dims: head_dim,
+            scaling: RopeScaling::Default,
+        };
+        factors.map_or(Ok(rope), |factors| like_llama3(rope, factors))
+    }
+}
+
+/// The file has what each frequency is divided by, not the parameters that this follows from. Llama 3.1
+/// and its successors differ in the largest divisor alone; any others are refused.
+fn like_llama3(rope: Rope, factors: &[f32]) -> Result<Rope, ModelError> {
+    let largest = factors.iter().copied().fold(0.0, f32::max);
+    let stretched = Rope {
+        scaling: RopeScaling::Llama3 {
+            factor: f64::from(largest),
+            low: 1.0,
+            high: 4.0,
+            original: 8192,
+        },
+        ..rope
     };
-    found.ok_or_else(|| ModelError::missing(key, "a whole number"))
+    let (plain, slower) = (rope.frequencies(), stretched.frequencies());
+    let divisors = plain
+        .iter()
+        .zip(&slower)
+        .map(|(plain, slower)| plain / slower);
+    let close = |(found, divisor): (&f32, f32)| (found - divisor).abs() <= 1e-3 * divisor;
+    if factors.len() != plain.len() || !factors.iter().zip(divisors).all(close) {
+        return Err(ModelError::unsupported(
+            "rope_freqs.weight",
+            "not Llama 3's",
+        ));
+    }
+    Ok(stretched)
 }
 
 /// GGUF stores these as f32: the shortest decimal that reads back as the same f32 is what was meant
@@ -122,6 +207,11 @@ const BLOCK: &[(&str, &str)] = &[
     ("self_attn.q_proj.weight", "attn_q.weight"),
     ("self_attn.k_proj.weight", "attn_k.weight"),
     ("self_attn.v_proj.weight", "attn_v.weight"),
+    ("self_attn.q_proj.bias", "attn_q.bias"),
+    ("self_attn.k_proj.bias", "attn_k.bias"),
+    ("self_attn.v_proj.bias", "attn_v.bias"),
+    ("self_attn.q_norm.weight", "attn_q_norm.weight"),
+    ("self_attn.k_norm.weight", "attn_k_norm.weight"),
     ("self_attn.o_proj.weight", "attn_output.weight"),
     ("post_attention_layernorm.weight", "ffn_norm.weight"),
     ("mlp.gate_proj.weight", "ffn_gate.weight"),
@@ -159,7 +249,10 @@ pub fn hf_name(gguf: &str) -> Option<String> {
 /// (queries and keys), by Hugging Face's name.
 #[must_use]
 pub fn permuted_heads(config: &Config, hf_name: &str) -> Option<usize> {
-    if hf_name.ends_with("self_attn.q_proj.weight") {
+    let permuted = |one: &Architecture| one.permuted && one.family == config.family;
+    if !ARCHITECTURES.iter().any(permuted) {
+        None
+    } else if hf_name.ends_with("self_attn.q_proj.weight") {
         Some(config.num_attention_heads)
     } else if hf_name.ends_with("self_attn.k_proj.weight") {
         Some(config.num_key_value_heads)
@@ -217,6 +310,34 @@ mod tests {
         let stored = permute(&rows, 3, 5);
         assert_ne!(stored, rows);
         assert_eq!(unpermute(stored, 3, 5), rows);
+    }
+
+    /// The divisors by llama.cpp's formula (`convert_hf_to_gguf.py`), for Llama 3.2.
+    #[test]
+    fn llama_3_is_known_by_what_its_frequencies_are_divided_by() {
+        let rope = Rope {
+            theta: 500_000.0,
+            dims: 64,
+            scaling: RopeScaling::Default,
+        };
+        let divisor = |i: usize| {
+            let frequency = 500_000_f64.powf(-(2.0 * i as f64) / 64.0);
+            let wavelength = std::f64::consts::TAU / frequency;
+            if wavelength < 8192.0 / 4.0 {
+                1.0
+            } else if wavelength > 8192.0 {
+                32.0
+            } else {
+                let smooth = (8192.0 / wavelength - 1.0) / (4.0 - 1.0);
+                (1.0 / ((1.0 - smooth) / 32.0 + smooth)) as f32
+            }
+        };
+        let mut factors: Vec<f32> = (0..32).map(divisor).collect();
+        let scaling = like_llama3(rope, &factors).unwrap().scaling;
+        assert!(matches!(scaling, RopeScaling::Llama3 { factor: 32.0, .. }));
+        assert!(like_llama3(rope, &factors[1..]).is_err());
+        factors[17] *= 1.01;
+        assert!(like_llama3(rope, &factors).is_err());
     }
 
     #[test]
