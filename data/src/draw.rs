@@ -50,6 +50,12 @@ impl<T> Draw<T> {
         }
     }
 
+    /// How many items are kept at most.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// How many items were offered.
     #[must_use]
     pub fn met(&self) -> usize {

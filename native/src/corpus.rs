@@ -147,9 +147,9 @@ fn tokenise(
 ) -> Result<Vec<Sequence>> {
     let init = encoder.map_or(Ok(Vec::new()), Encoder::init_ids)?;
     let init: Vec<u32> = init.into_iter().cycle().take(texts.behind_init).collect();
-    let (mut chosen, mut count) = (Vec::new(), 0);
+    let (most, mut chosen, mut count) = (draw.limit(), Vec::new(), 0);
     for (place, (file, text)) in draw.shuffled() {
-        if count >= texts.most {
+        if count >= most {
             break;
         }
         let path = files[file].display();

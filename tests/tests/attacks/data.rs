@@ -153,12 +153,19 @@ fn what_is_no_table_is_named_with_a_way_out() {
 
 /// Whatever is read of a damaged file, nothing panics and memory stays.
 #[test]
-fn damaged_parquet_never_panics() {
+fn damaged_files_never_panic() {
     let mut random = SplitMix64::new(1);
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.parquet");
-    for name in ["snappy.parquet", "zstd.parquet", "plain.parquet"] {
-        let good = fixture(name);
+    let names = [
+        "snappy.parquet",
+        "zstd.parquet",
+        "plain.parquet",
+        "rows.csv.zst",
+        "rows.csv.bz2",
+        "rows.jsonl.gz",
+    ];
+    for name in names {
+        let (good, path) = (fixture(name), folder.path().join(name));
         for _ in 0..150 {
             let mut bytes = good.clone();
             for _ in 0..=random.below(3) {
@@ -179,7 +186,7 @@ fn damaged_parquet_never_panics() {
 fn read_all(path: &Path) {
     let _ = table(path);
     if let Ok(passages) = passages(path, "text") {
-        assert!(passages.take(1000).count() <= 300);
+        assert!(passages.take(10_000).count() < 10_000);
     }
 }
 
