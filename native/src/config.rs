@@ -71,6 +71,14 @@ pub(crate) fn required<T>(value: Option<T>, flag: &str) -> Result<T> {
         ))
 }
 
+/// Files that must come from somewhere.
+///
+/// # Errors
+/// As [`required`].
+pub(crate) fn some<'a, T>(values: &'a [T], flag: &str) -> Result<&'a [T]> {
+    required((!values.is_empty()).then_some(values), flag)
+}
+
 fn known(command: &Command, name: &str) -> Result<(), String> {
     let mut names = command.get_arguments().map(|arg| arg.get_id().as_str());
     match names.any(|known| known == name) {

@@ -1,6 +1,6 @@
 //! From a table's cells to the rows of a task: text, class, group.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
@@ -153,6 +153,33 @@ impl Dataset {
             earlier == row.line
         });
         copies
+    }
+}
+
+/// What earlier files held, where one data set is spread over several.
+///
+/// A row of a second file that repeats one of the first is a copy like any other: the guarantee is
+/// about the rows of all files together.
+#[derive(Debug, Default)]
+pub struct Seen {
+    rows: HashSet<(Vec<String>, Option<usize>)>,
+    keys: HashSet<Vec<String>>,
+}
+
+impl Seen {
+    /// As [`Dataset::remove_copies`], of rows in earlier files too; how many were removed.
+    pub fn remove_copies(&mut self, dataset: &mut Dataset) -> usize {
+        let before = dataset.rows.len();
+        let new = |row: &Row| self.rows.insert((row.texts.clone(), row.label));
+        dataset.rows.retain(new);
+        before - dataset.rows.len()
+    }
+
+    /// How many rows are alike an earlier one but for case, white space or label: what
+    /// [`Dataset::duplicates`] names, of rows in earlier files too.
+    pub fn count_alike(&mut self, dataset: &Dataset) -> usize {
+        let alike = |row: &&Row| !self.keys.insert(key(row));
+        dataset.rows.iter().filter(alike).count()
     }
 }
 
@@ -368,6 +395,33 @@ mod tests {
             assert_eq!(all.len() - rows.len(), lost);
             assert!(lost <= 1, "without line {skipped}");
         }
+    }
+
+    #[test]
+    fn copies_are_found_across_files_wherever_they_stand() {
+        // The copies stand on the same line of their files, on another one, and twice in one file.
+        let files = [
+            "stars,review\n0,a\n0,b\n0,A\n",
+            "stars,review\n0,a\npositive,b\n0,c\n0,c\n",
+            "review,stars\nb,0\nd,0\n",
+        ];
+        let (mut seen, mut left, mut alike) = (Seen::default(), Vec::new(), Vec::new());
+        for text in files {
+            let mut dataset = task().dataset(&table(text), Labels::Required).unwrap();
+            let rows = dataset.rows.len();
+            let copies = seen.remove_copies(&mut dataset);
+            assert_eq!(copies, rows - dataset.rows.len());
+            alike.push(seen.count_alike(&dataset));
+            left.extend(dataset.rows.into_iter().map(|row| (row.texts, row.label)));
+        }
+        // One file with all their rows leaves the same.
+        let all = "stars,review\n0,a\n0,b\n0,A\n0,a\npositive,b\n0,c\n0,c\n0,b\n0,d\n";
+        let mut one = task().dataset(&table(all), Labels::Required).unwrap();
+        assert_eq!(one.remove_copies().len(), 3);
+        assert_eq!(one.duplicates().len(), alike.iter().sum::<usize>());
+        let one: Vec<_> = one.rows.into_iter().map(|r| (r.texts, r.label)).collect();
+        assert_eq!(left, one);
+        assert_eq!(alike, [1, 1, 0]);
     }
 
     #[test]

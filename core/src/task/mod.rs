@@ -14,7 +14,7 @@ pub mod table;
 mod template;
 mod words;
 
-pub use dataset::{Dataset, DatasetError, Duplicate, Labels, Row, holdout};
+pub use dataset::{Dataset, DatasetError, Duplicate, Labels, Row, Seen, holdout};
 pub use encode::{EncodeError, Encoder, Example, Head, group_by_length};
 pub use file::{Class, Task, TaskError};
 pub use ready::{READY, ready};

@@ -2,15 +2,18 @@
 
 use super::file::{Task, TaskError};
 
-/// Name and source of every ready task; words and templates of the first six as in the paper's
-/// public code.
-pub const READY: [(&str, &str); 7] = [
+/// Name and source of every ready task; words and templates of all but the last as in the
+/// paper's public code.
+pub const READY: [(&str, &str); 10] = [
     ("sst2", include_str!("../../../tasks/sst2.toml")),
     ("imdb", include_str!("../../../tasks/imdb.toml")),
     ("mpqa", include_str!("../../../tasks/mpqa.toml")),
     ("tweet", include_str!("../../../tasks/tweet.toml")),
     ("agnews", include_str!("../../../tasks/agnews.toml")),
     ("arisetv", include_str!("../../../tasks/arisetv.toml")),
+    ("trec", include_str!("../../../tasks/trec.toml")),
+    ("disaster", include_str!("../../../tasks/disaster.toml")),
+    ("boolq", include_str!("../../../tasks/boolq.toml")),
     (
         "rotten-tomatoes",
         include_str!("../../../tasks/rotten-tomatoes.toml"),
@@ -67,5 +70,35 @@ mod tests {
         let news = ready("arisetv").unwrap();
         let text = news.template().causal(&["T", "E"]).unwrap().text;
         assert_eq!(text, "Title:TExcerpt:EIt's about");
+    }
+
+    #[test]
+    fn questions_render_as_in_the_papers_code() {
+        let render = |name: &str, values: &[&str]| {
+            let task = ready(name).unwrap();
+            task.template().causal(values).unwrap().text
+        };
+        assert_eq!(render("trec", &["Who ?"]), "Who ?This question is about");
+        assert_eq!(
+            render("disaster", &["Fire"]),
+            "Sentence:FireIs this sentence related to disaster (answer yes or no)?"
+        );
+        assert_eq!(
+            render("boolq", &["P", "q"]),
+            "Context: P\nQuestion: q\nA.no\nB.yes\nThe answer is A or B?"
+        );
+    }
+
+    /// As the Hugging Face hub has them: numbers of classes, and true or false.
+    #[test]
+    fn labels_of_the_published_sets_are_known() {
+        let classes = |name: &str, values: &[&str]| {
+            let task = ready(name).unwrap();
+            let known = values.iter().map(|value| task.class_of(value).unwrap());
+            known.collect::<Vec<_>>()
+        };
+        assert_eq!(classes("trec", &["0", "5", "LOC"]), [0, 5, 4]);
+        assert_eq!(classes("disaster", &["0", "1"]), [0, 1]);
+        assert_eq!(classes("boolq", &["true", "False", "1"]), [1, 0, 1]);
     }
 }

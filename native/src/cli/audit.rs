@@ -68,12 +68,12 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let args = config::merge(typed, matches, file.as_deref())?;
     let task = data::task(&config::required(args.tune.task.clone(), "task")?)?;
     let source = config::required(args.tune.student.clone(), "student")?;
-    let path = config::required(args.tune.data.clone(), "data")?;
+    let files = config::some(&args.tune.data, "data")?;
     tune::budget(&args.tune)?;
-    let rows = data::dataset(&path, &task, Labels::Required, term)?.rows;
+    let rows = data::rows(files, &task, Labels::Required, term)?;
     let student = models::load(&source, &args.tune.device.open(term)?, term)?;
     let encoder = student.encoder(&task, args.tune.num_virtual_tokens)?;
-    let (planted, examples) = plant(&args, &student, &task, encoder.encode_all(&rows)?)?;
+    let (planted, examples) = plant(&args, &student, &task, rows.encode(&encoder)?)?;
     let verdict = attack(&args, &student, &encoder, &planted, examples, term)?;
     say(&verdict, args.tune.json)
 }

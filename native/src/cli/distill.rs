@@ -40,19 +40,23 @@ Examples:
   From public rows of a task, which ends each text as the task will:
     post-native distill --teacher SmolLM2.gguf --num-blocks 6 --task sst2 --data public.csv
 
-The teacher reads the corpus once; its hidden states are kept in RUN/states.bin (2 bytes × width for
-each token). Killed? Run it again with --resume.")]
+Of files with more than steps × batch texts, so many are drawn by --seed, in bounded memory. The teacher
+reads those once; its hidden states are kept in RUN/states.bin (2 bytes × width for each token). Killed? Run it again with --resume.")]
 pub(crate) struct Args {
     /// The large model: a folder, a .gguf file, or hub:org/name[@revision]
     #[arg(long, value_name = "MODEL")]
     teacher: Option<ModelSource>,
-    /// Public text, one passage a line; may be given several times
-    #[arg(long, value_name = "FILE")]
-    #[serde(default)]
+    /// Public text of any size: one passage a line, or the column of a table (.parquet, .jsonl, .csv, .tsv);
+    /// also packed (.gz, .bz2, .zst); several files, or a pattern in quotes ('wiki-*.parquet')
+    #[arg(long, value_name = "FILES", num_args = 1..)]
+    #[serde(default, with = "values::paths")]
     text: Vec<PathBuf>,
-    /// Public rows of the task: CSV, TSV or JSON lines; may be given several times
-    #[arg(long, value_name = "FILE")]
-    #[serde(default)]
+    /// The column of text where --text is a table
+    #[arg(long, value_name = "NAME", default_value = "text")]
+    text_column: String,
+    /// Public rows of the task: CSV, TSV, JSON lines or Parquet, also packed; several files, or a pattern
+    #[arg(long, value_name = "FILES", num_args = 1..)]
+    #[serde(default, with = "values::paths")]
     data: Vec<PathBuf>,
     /// The task that the rows of --data are read as: a file, or the name of a built-in one
     #[arg(long, value_name = "FILE|NAME")]
@@ -138,7 +142,7 @@ pub(crate) struct Args {
     /// The share by which the smoothed loss must fall to count, for --patience
     #[arg(long, value_name = "SHARE", default_value_t = 0.01, help_heading = "Training", value_parser = values::fraction)]
     min_improvement: f64,
-    /// Decides the order of the texts and the random rows
+    /// Decides which texts are drawn, their order and the random rows
     #[arg(
         long,
         value_name = "SEED",
@@ -223,10 +227,12 @@ fn start(
     let teacher = models::load(source, device, term)?;
     let texts = corpus::Texts {
         plain: &args.text,
+        column: &args.text_column,
         rows: &args.data,
         task: args.task.as_deref(),
         behind_init: args.behind_init,
         max_length: args.max_length,
+        most: args.batch.saturating_mul(args.steps as usize),
         seed: args.seed.into(),
     };
     let corpus = corpus::read(&texts, &teacher, term)?;

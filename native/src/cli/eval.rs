@@ -13,6 +13,7 @@ use post_core::tune::{ClassHead, Classifier};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::values;
 use crate::device::DeviceChoice;
 use crate::models::{self, Loaded};
 use crate::progress::Progress;
@@ -38,9 +39,10 @@ pub(crate) struct Args {
     /// A task file, or the name of a built-in task
     #[arg(long, value_name = "FILE|NAME")]
     task: Option<String>,
-    /// Labelled rows: CSV, TSV or JSON lines
-    #[arg(long, value_name = "FILE")]
-    data: Option<PathBuf>,
+    /// Labelled rows: CSV, TSV, JSON lines or Parquet, also packed; several files, or a pattern in quotes
+    #[arg(long, value_name = "FILES", num_args = 1..)]
+    #[serde(default, with = "values::paths", skip_serializing_if = "Vec::is_empty")]
+    data: Vec<PathBuf>,
     /// The prompt's folder or zip; without one the model answers zero-shot
     #[arg(long, value_name = "FOLDER|ZIP")]
     prompt: Option<PathBuf>,
@@ -68,14 +70,14 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let args = config::merge(typed, matches, file.as_deref())?;
     let task = data::task(&config::required(args.task, "task")?)?;
     let source = config::required(args.model, "model")?;
-    let rows = config::required(args.data, "data")?;
-    let rows = data::dataset(&rows, &task, Labels::Required, term)?.rows;
+    let files = config::some(&args.data, "data")?;
+    let rows = data::rows(files, &task, Labels::Required, term)?;
     let adapter = args.prompt.as_deref().map(prompts::adapter).transpose()?;
     let prompt = adapter.map(|adapter| adapter.prompt);
     let model = models::load(&source, &args.device.open(term)?, term)?;
     let virtual_tokens = prompt.as_ref().map_or(0, SoftPrompt::num_virtual_tokens);
     let encoder = model.encoder(&task, virtual_tokens)?;
-    let examples = encoder.encode_all(&rows)?;
+    let examples = rows.encode(&encoder)?;
     let head = ClassHead::new(&model.lm, encoder.words());
     let classifier = classifier(&model, head, prompt.as_ref())?;
     let confusion = confusion(&classifier, &examples, &task, args.micro_batch, term)?;

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use post_core::dp::Receipt;
 use post_core::task::Task;
-use post_core::task::table::{self, Format};
 use serde_json::{Value, json};
 
 use crate::source::{Located, ModelSource};
@@ -56,7 +55,7 @@ fn look(path: &Path) -> Result<Value> {
         _ if is_prompt => prompt(path),
         "json" => receipt(path),
         "toml" => task(path),
-        "csv" | "tsv" | "tab" | "jsonl" | "ndjson" => rows(path),
+        "csv" | "tsv" | "tab" | "jsonl" | "ndjson" | "parquet" | "gz" | "bz2" | "zst" => rows(path),
         _ => model(path),
     }
 }
@@ -159,8 +158,7 @@ fn task(path: &Path) -> Result<Value> {
 }
 
 fn rows(path: &Path) -> Result<Value> {
-    let bytes = files::read(path)?;
-    let table = table::read(&bytes, Format::sniff(path.to_str(), &bytes))?;
+    let table = post_data::table(path)?;
     let first = table.bad.first().map(ToString::to_string);
     Ok(json!({
         "kind": "table",

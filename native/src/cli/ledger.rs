@@ -37,8 +37,8 @@ struct Show {
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
     /// Only what these rows have spent
-    #[arg(long, value_name = "FILE", requires = "task")]
-    data: Option<PathBuf>,
+    #[arg(long, value_name = "FILES", num_args = 1.., requires = "task")]
+    data: Vec<PathBuf>,
     /// The task that says which columns of the data are text
     #[arg(long, value_name = "FILE|NAME", requires = "data")]
     task: Option<String>,
@@ -58,10 +58,10 @@ pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
         None => ledgers::default_path()?,
     };
     let ledger = ledgers::read(&path)?;
-    let sets = match (&args.data, &args.task) {
-        (Some(path), Some(task)) => {
-            let dataset = data::dataset(path, &data::task(task)?, Labels::Unused, term)?;
-            vec![identify(&ledger, &dataset.rows)]
+    let sets = match &args.task {
+        Some(task) => {
+            let rows = data::rows(&args.data, &data::task(task)?, Labels::Unused, term)?;
+            vec![identify(&ledger, &rows.rows)]
         }
         _ => ledger.data_sets().into_iter().cloned().collect(),
     };

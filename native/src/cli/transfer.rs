@@ -44,9 +44,11 @@ pub(crate) struct Args {
     /// The student's prompt: a PEFT folder, or the zip that the browser hands out
     #[arg(long, value_name = "FOLDER|ZIP")]
     prompt: Option<PathBuf>,
-    /// Public rows: CSV, TSV or JSON lines with the task's text columns
-    #[arg(long, value_name = "FILE")]
-    public: Option<PathBuf>,
+    /// Public rows with the task's text columns: CSV, TSV, JSON lines or Parquet, also packed; several
+    /// files, or a pattern in quotes
+    #[arg(long, value_name = "FILES", num_args = 1..)]
+    #[serde(default, with = "values::paths", skip_serializing_if = "Vec::is_empty")]
+    public: Vec<PathBuf>,
     /// A task file, or the name of a built-in task
     #[arg(long, value_name = "FILE|NAME")]
     task: Option<String>,
@@ -169,7 +171,7 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
         config::required(args.student.clone(), "student")?,
         config::required(args.teacher.clone(), "teacher")?,
     ];
-    let public = config::required(args.public.clone(), "public")?;
+    config::some(&args.public, "public")?;
     let from = config::required(args.prompt.clone(), "prompt")?;
     let prompt = prompts::adapter(&from)?.prompt;
     let run = match RunFolder::open(&path, &config::table(&args)?, &args.run)? {
@@ -190,7 +192,7 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
         prompt,
         task,
     };
-    let constants = constants(&args, &inputs, &public, &run, term)?;
+    let constants = constants(&args, &inputs, &run, term)?;
     let mut job = start(&args, &inputs, constants, &run)?;
     drive(&mut job, &run, args.checkpoint_every, term)?;
     let summary = release(&job.0.finish()?, &inputs, &from, &run.path("prompt"))?;
@@ -206,23 +208,17 @@ fn say(summary: &Value, json: bool) -> Result<()> {
 }
 
 /// What stays the same for every public row, computed once and kept in the run folder.
-fn constants(
-    args: &Args,
-    inputs: &Inputs,
-    public: &Path,
-    run: &RunFolder,
-    term: &Terminal,
-) -> Result<Constants> {
+fn constants(args: &Args, inputs: &Inputs, run: &RunFolder, term: &Terminal) -> Result<Constants> {
     let Inputs {
         student,
         teacher,
         prompt,
         task,
     } = inputs;
-    let rows = data::dataset(public, task, Labels::Unused, term)?.rows;
+    let rows = data::rows(&args.public, task, Labels::Unused, term)?;
     // One tokenisation serves both: `Constants` refuses models of two vocabularies.
     let encoder = teacher.encoder(task, prompt.num_virtual_tokens())?;
-    let mut constants = Constants::new(&encoder.encode_all(&rows)?)?;
+    let mut constants = Constants::new(&rows.encode(&encoder)?)?;
     let kept = run.path(CONSTANTS);
     if kept.is_file() {
         let widths = [student, teacher].map(|model| model.lm.config().hidden_size);

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::values;
+use crate::data::Rows;
 use crate::device::DeviceChoice;
 use crate::drive::{Job, drive};
 use crate::failure::{Hint, Usage};
@@ -50,9 +51,11 @@ pub(crate) struct Args {
     /// A task file, or the name of a built-in task
     #[arg(long, value_name = "FILE|NAME")]
     pub(super) task: Option<String>,
-    /// The private examples: CSV, TSV or JSON lines with the columns that the task names
-    #[arg(long, value_name = "FILE")]
-    pub(super) data: Option<PathBuf>,
+    /// The private examples, with the columns that the task names: CSV, TSV, JSON lines or Parquet, also
+    /// packed (.gz, .bz2, .zst); several files or a pattern in quotes ('train-*.parquet') are one data set
+    #[arg(long, value_name = "FILES", num_args = 1..)]
+    #[serde(default, with = "values::paths", skip_serializing_if = "Vec::is_empty")]
+    pub(super) data: Vec<PathBuf>,
 
     /// Spend at most this ε; the noise follows
     #[arg(long, value_name = "EPSILON", group = "budget", help_heading = "Privacy", value_parser = values::positive)]
@@ -179,13 +182,13 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let path = args.run.settle("tune");
     let task = data::task(&config::required(args.task.clone(), "task")?)?;
     let source = config::required(args.student.clone(), "student")?;
-    let rows = config::required(args.data.clone(), "data")?;
+    let files = config::some(&args.data, "data")?;
     budget(&args)?;
     let run = match RunFolder::open(&path, &config::table(&args)?, &args.run)? {
         Opened::Ready(run) => run,
         Opened::Finished(run) => return already(&run, &args, term),
     };
-    let rows = data::dataset(&rows, &task, Labels::Required, term)?.rows;
+    let rows = data::rows(files, &task, Labels::Required, term)?;
     let student = models::load(&source, &args.device.open(term)?, term)?;
     let started = Instant::now();
     let checkpoint = run.checkpoint()?;
@@ -306,13 +309,13 @@ fn start(
     args: &Args,
     student: &Loaded,
     task: &Task,
-    rows: &[Row],
+    rows: &Rows,
     checkpoint: Option<&[u8]>,
     term: &Terminal,
 ) -> Result<Run> {
     let encoder = student.encoder(task, args.num_virtual_tokens)?;
-    let examples = encoder.encode_all(rows)?;
-    let privacy = privacy(args, rows, checkpoint.is_some(), term)?;
+    let examples = rows.encode(&encoder)?;
+    let privacy = privacy(args, &rows.rows, checkpoint.is_some(), term)?;
     let setup = setup(args, student, &encoder, examples, privacy)?;
     term.note("self-test: the live kernel's gradients, one example at a time");
     let tuner = pollster::block_on(Tuner::start(setup, checkpoint))

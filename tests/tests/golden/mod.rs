@@ -1,5 +1,6 @@
 //! Numbers made by the reference implementations, each with the script that made them.
 
+mod data;
 mod gguf;
 mod gguf_families;
 mod hf;

@@ -24,7 +24,7 @@ pub(super) struct Tree {
 }
 
 /// The folders that hold Rust code of ours.
-const FOLDERS: [&str; 6] = ["core", "native", "web", "tests", "xtask", "benches"];
+const FOLDERS: [&str; 7] = ["core", "data", "native", "web", "tests", "xtask", "benches"];
 
 impl Tree {
     /// Reads the repository in the working directory.

@@ -109,6 +109,14 @@ pub enum TableError {
     /// Excel's "Unicode text".
     #[error("the file is UTF-16; save it as UTF-8 (in Excel: CSV UTF-8)")]
     Utf16,
+    /// A file that has to be unpacked or exported first.
+    #[error("the file is {kind}, not text; {way_out}")]
+    NotText {
+        /// What it is, with its article.
+        kind: &'static str,
+        /// What to do about it.
+        way_out: &'static str,
+    },
     /// The header row cannot be read.
     #[error("line {line}, the header, does not read: {reason}")]
     Header {
@@ -185,8 +193,30 @@ impl Table {
     }
 }
 
+const UNPACK: &str = "unpack it, or give it to post-native as it is";
+const EXPORT: &str = "export it as CSV (in pandas: `to_csv`), or give it to post-native as it is";
+
+/// How files begin that people take for tables, what they are, and what to do.
+const NO_TEXT: [(&[u8], &str, &str); 7] = [
+    (b"\x1f\x8b", "packed with gzip", UNPACK),
+    (b"BZh9", "packed with bzip2", UNPACK),
+    (b"\x28\xb5\x2f\xfd", "packed with Zstandard", UNPACK),
+    (b"\xfd7zXZ\0", "packed with xz", "unpack it"),
+    (b"PAR1", "Parquet", EXPORT),
+    (b"ARROW1", "Arrow", "export it as CSV or Parquet"),
+    (
+        b"PK\x03\x04",
+        "a zip archive or a workbook",
+        "unpack it, or save the sheet as CSV UTF-8",
+    ),
+];
+
 /// What follows the byte order mark.
 fn utf8_body(bytes: &[u8]) -> Result<&[u8], TableError> {
+    let other = NO_TEXT.iter().find(|(head, ..)| bytes.starts_with(head));
+    if let Some(&(_, kind, way_out)) = other {
+        return Err(TableError::NotText { kind, way_out });
+    }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(TableError::Utf16);
     }
@@ -254,6 +284,16 @@ mod tests {
             }]
         );
         assert_eq!(read(b"\xff\xfea\0,\0", Format::Csv), Err(TableError::Utf16));
+    }
+
+    #[test]
+    fn files_that_are_no_text_are_named() {
+        for (head, kind, way_out) in NO_TEXT {
+            for format in [Format::Csv, Format::Jsonl] {
+                let error = read(&[head, b"text,label\n"].concat(), format).unwrap_err();
+                assert_eq!(error, TableError::NotText { kind, way_out });
+            }
+        }
     }
 
     #[test]
