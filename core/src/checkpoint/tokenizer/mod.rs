@@ -2,6 +2,7 @@
 
 mod bpe;
 mod pre;
+mod spm;
 
 use tokenizers::Tokenizer;
 
@@ -61,8 +62,10 @@ pub fn to_json(tokenizer: &Tokenizer) -> Result<String, CheckpointError> {
 pub fn from_gguf(gguf: &Gguf) -> Result<Tokenizer, CheckpointError> {
     match gguf.text("tokenizer.ggml.model") {
         Some("gpt2") => bpe::build(gguf),
+        Some("llama") => spm::build(gguf),
         Some(other) => Err(CheckpointError::Tokenizer(format!(
-            "the GGUF's tokenizer model `{other}` is not known (known: gpt2, which is byte-level BPE); \
+            "the GGUF's tokenizer model `{other}` is not known (known: gpt2, which is byte-level BPE, and llama, \
+             which is SentencePiece's); \
              give the model as a Hugging Face folder with its tokenizer.json instead"
         ))),
         None => Err(CheckpointError::metadata(
