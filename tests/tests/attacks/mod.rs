@@ -4,3 +4,4 @@ mod bundle;
 mod checkpoint_gguf;
 mod checkpoint_mutations;
 mod checkpoint_safetensors;
+mod prompts;

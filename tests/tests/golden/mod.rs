@@ -4,5 +4,6 @@ mod gguf;
 mod hf;
 mod model;
 mod peft;
+mod prompts;
 mod smollm;
 mod tokenizer;
