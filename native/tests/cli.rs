@@ -6,6 +6,8 @@
 mod account;
 #[path = "cli/bad_input.rs"]
 mod bad_input;
+#[path = "cli/forward.rs"]
+mod forward;
 #[path = "cli/help.rs"]
 mod help;
 #[path = "cli/journey.rs"]

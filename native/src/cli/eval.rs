@@ -41,8 +41,8 @@ pub(crate) struct Args {
     /// Labelled rows: CSV, TSV or JSON lines
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
-    /// The prompt's folder or zip; without one the model answers zero-shot
-    #[arg(long, value_name = "FOLDER|ZIP")]
+    /// PEFT's folder or zip, .npy, .safetensors or .pth; without one the model answers zero-shot
+    #[arg(long, value_name = "PROMPT")]
     prompt: Option<PathBuf>,
     /// Rows per forward pass: memory, not results, depend on it
     #[arg(long, value_name = "ROWS", default_value_t = 16)]
@@ -70,8 +70,7 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let source = config::required(args.model, "model")?;
     let rows = config::required(args.data, "data")?;
     let rows = data::dataset(&rows, &task, Labels::Required, term)?.rows;
-    let adapter = args.prompt.as_deref().map(prompts::adapter).transpose()?;
-    let prompt = adapter.map(|adapter| adapter.prompt);
+    let prompt = args.prompt.as_deref().map(prompts::soft).transpose()?;
     let model = models::load(&source, &args.device.open(term)?, term)?;
     let virtual_tokens = prompt.as_ref().map_or(0, SoftPrompt::num_virtual_tokens);
     let encoder = model.encoder(&task, virtual_tokens)?;
