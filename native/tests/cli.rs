@@ -10,6 +10,9 @@ mod bad_input;
 mod forward;
 #[path = "cli/help.rs"]
 mod help;
+#[cfg(feature = "hub")]
+#[path = "cli/hub.rs"]
+mod hub;
 #[path = "cli/journey.rs"]
 mod journey;
 #[path = "cli/serve.rs"]

@@ -34,10 +34,9 @@ impl Index {
         let mut names: Vec<String> = self.map.into_values().collect();
         names.sort();
         names.dedup();
-        match names
-            .iter()
-            .find(|name| name.contains(['/', '\\', ':', '\0']) || name.starts_with('.'))
-        {
+        match names.iter().find(|name| {
+            name.is_empty() || name.contains(['/', '\\', ':', '\0']) || name.starts_with('.')
+        }) {
             Some(name) => Err(CheckpointError::metadata(
                 self.file,
                 format!(

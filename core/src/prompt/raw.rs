@@ -29,7 +29,8 @@ pub fn write(prompt: &SoftPrompt) -> Result<Vec<u8>, FormatError> {
 /// [`FormatError`] when it is none, or holds no tensor that can be a prompt.
 pub fn read(bytes: &[u8]) -> Result<SoftPrompt, FormatError> {
     let tensors = SafeTensors::deserialize(bytes)?;
-    let names = tensors.names();
+    let mut names = tensors.names();
+    names.sort();
     let name = choose(names.iter().map(|name| name.as_ref()))?;
     let tensor = tensors.tensor(name)?;
     let values = peft::floats(&tensor).map_err(|found| FormatError::Dtype { found })?;

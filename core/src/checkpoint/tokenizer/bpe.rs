@@ -5,7 +5,7 @@ use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::super::{CheckpointError, Gguf};
-use super::pre;
+use super::{guard, pre};
 
 pub(super) const TOKENS: &str = "tokenizer.ggml.tokens";
 const MERGES: &str = "tokenizer.ggml.merges";
@@ -21,8 +21,12 @@ const USER_DEFINED: u64 = 4;
 pub(super) fn build(gguf: &Gguf) -> Result<Tokenizer, CheckpointError> {
     let pre = pre::find(gguf)?;
     let tokens = gguf.strings(TOKENS)?;
+    let (vocab, merges) = (vocabulary(&tokens)?, merges(gguf)?);
+    let pairs = merges.iter().map(|(left, right)| (&**left, &**right));
+    guard::merges(tokens.iter().copied(), pairs, "")
+        .map_err(|reason| CheckpointError::metadata(MERGES, reason))?;
     let bpe = BPE::builder()
-        .vocab_and_merges(vocabulary(&tokens)?, merges(gguf)?)
+        .vocab_and_merges(vocab, merges)
         .ignore_merges(pre.ignore_merges)
         .build()
         .map_err(|reason| CheckpointError::metadata(MERGES, reason.to_string()))?;
