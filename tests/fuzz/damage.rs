@@ -64,10 +64,11 @@ pub(crate) fn damaged(
     other: &[u8],
     words: &[&str],
 ) -> Vec<u8> {
-    if bytes.starts_with(b"PK") && random.below(4) > 0 {
-        if let Some(packed) = within(random, &bytes, other, words) {
-            return packed;
-        }
+    if bytes.starts_with(b"PK")
+        && random.below(4) > 0
+        && let Some(packed) = within(random, &bytes, other, words)
+    {
+        return packed;
     }
     for _ in 0..=random.below(4) {
         hit(random, &mut bytes, other, words);
