@@ -18,6 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use damage::Random;
@@ -46,12 +47,30 @@ fn main() -> ExitCode {
     };
     let target = TARGETS.iter().find(|target| target.name == name).unwrap();
     let (seconds, seed) = (seconds.parse().unwrap(), seed.parse().unwrap());
+    watch(target.name);
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         *PLACE.lock().unwrap() = place.unwrap_or_default();
     }));
     let findings = Fuzzer::new(target, seed, folder).run(Duration::from_secs(seconds));
     ExitCode::from(u8::from(findings > 0))
+}
+
+/// How many cases were begun.
+static STARTED: AtomicU64 = AtomicU64::new(0);
+
+/// Ends the process when one case takes a minute: its bytes are kept already.
+fn watch(name: &'static str) {
+    std::thread::spawn(move || {
+        loop {
+            let before = STARTED.load(Ordering::Relaxed);
+            std::thread::sleep(Duration::from_secs(60));
+            if before > 0 && STARTED.load(Ordering::Relaxed) == before {
+                println!("{name}: hangs at {name}-now.bin");
+                std::process::exit(1);
+            }
+        }
+    });
 }
 
 struct Fuzzer {
@@ -124,6 +143,7 @@ impl Fuzzer {
             &input,
         )
         .unwrap();
+        STARTED.fetch_add(1, Ordering::Relaxed);
         let (started, before) = (Instant::now(), peak());
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.target.read)(&input)));
         let (took, grown) = (started.elapsed(), peak().saturating_sub(before));
