@@ -22,6 +22,7 @@ mod serve;
 mod source;
 mod states;
 mod term;
+mod weights;
 
 use std::process::ExitCode;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use post_core::bundle::Bundle;
-use post_core::checkpoint::{About, Checkpoint, SharedBytes, hf, safetensors};
+use post_core::checkpoint::{About, Checkpoint, SharedBytes, hf};
 use post_core::dp::receipt::sha256;
 use post_core::model::Lm;
 use post_core::prompt::SoftPrompt;
@@ -19,11 +19,10 @@ use crate::failure::Hint;
 use crate::files;
 use crate::source::{Located, ModelSource};
 use crate::term::Terminal;
+use crate::weights::Weights;
 
-const INDEX: &str = "model.safetensors.index.json";
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
-const WEIGHTS: &str = "model.safetensors";
 
 /// A model on a device, with what it came with.
 pub(crate) struct Loaded {
@@ -41,7 +40,8 @@ pub(crate) struct Loaded {
 /// Names the file, the place in it and the way out.
 pub(crate) fn open(source: &ModelSource) -> Result<Checkpoint> {
     let checkpoint = match source.locate()? {
-        Located::Folder(path) => folder(&path),
+        Located::Folder(path) => folder(&path, None),
+        Located::Weights(path) => folder(parent(&path), Some(&path)),
         Located::Gguf(path) => gguf(&path),
         Located::Bundle(path) => bundle(&path),
     };
@@ -59,7 +59,8 @@ pub(crate) fn open(source: &ModelSource) -> Result<Checkpoint> {
 /// When the model isn't there or can't be read.
 pub(crate) fn hash(source: &ModelSource) -> Result<String> {
     match source.locate()? {
-        Located::Folder(path) => folder_hash(&path),
+        Located::Folder(path) => folder_hash(&path, None),
+        Located::Weights(path) => folder_hash(parent(&path), Some(&path)),
         Located::Gguf(path) => file_hash(&path),
         Located::Bundle(path) => Ok(open_bundle(&path)?.hash().to_owned()),
     }
@@ -75,6 +76,23 @@ pub(crate) fn load(source: &ModelSource, device: &Device, term: &Terminal) -> Re
         .tokenizer()
         .with_context(|| format!("could not load {source}"))?
         .clone();
+    Ok(Loaded {
+        lm: Arc::new(place(&checkpoint, source, device, term)?),
+        tokenizer,
+        name: source.to_string(),
+    })
+}
+
+/// Puts a checkpoint on a device, with a tokenizer or without.
+///
+/// # Errors
+/// When a tensor is missing or of another shape than the configuration says.
+pub(crate) fn place(
+    checkpoint: &Checkpoint,
+    source: &ModelSource,
+    device: &Device,
+    term: &Terminal,
+) -> Result<Lm> {
     let lm = Lm::load(&checkpoint.config, checkpoint.tensors.as_ref(), device)
         .with_context(|| format!("could not load {source}"))?;
     let config = lm.config();
@@ -83,11 +101,19 @@ pub(crate) fn load(source: &ModelSource, device: &Device, term: &Terminal) -> Re
         config.num_hidden_layers(),
         config.hidden_size
     ));
-    Ok(Loaded {
-        lm: Arc::new(lm),
-        tokenizer,
-        name: source.to_string(),
-    })
+    Ok(lm)
+}
+
+/// What a prompt names its model by. Of a path only its last part: the prompt is handed on, and where
+/// its maker keeps files is nobody's business.
+pub(crate) fn public_name(name: &str) -> String {
+    let last = Path::new(name)
+        .file_name()
+        .map(|name| name.to_string_lossy());
+    match name.strip_prefix("hub:") {
+        Some(repo) => repo.to_owned(),
+        None => last.map_or_else(|| name.to_owned(), Into::into),
+    }
 }
 
 impl Loaded {
@@ -113,20 +139,9 @@ impl Loaded {
         Ok(tune::text_init(&self.lm, encoder, length)?)
     }
 
-    fn public_name(&self) -> String {
-        let last = Path::new(&self.name)
-            .file_name()
-            .map(|name| name.to_string_lossy());
-        match self.name.strip_prefix("hub:") {
-            Some(repo) => repo.to_owned(),
-            None => last.map_or_else(|| self.name.clone(), Into::into),
-        }
-    }
-
-    /// What PEFT wants to know of the model. Of a path only its last part is named: the prompt is
-    /// handed on, and where its maker keeps files is nobody's business.
+    /// What PEFT wants to know of the model.
     pub(crate) fn base(&self) -> BaseModel {
-        BaseModel::of(self.public_name(), self.lm.config())
+        BaseModel::of(public_name(&self.name), self.lm.config())
     }
 }
 
@@ -134,28 +149,23 @@ fn gguf(path: &Path) -> Result<Checkpoint> {
     Ok(Checkpoint::from_gguf(shared(path)?)?)
 }
 
-fn folder(path: &Path) -> Result<Checkpoint> {
-    let index = optional(&path.join(INDEX))?;
-    let names = weight_names(index.as_deref())?;
-    let weights = names.into_iter().map(|name| {
-        let bytes = shared(&path.join(&name))?;
-        Ok((name, bytes))
-    });
+fn folder(path: &Path, weights: Option<&Path>) -> Result<Checkpoint> {
+    let weights = weights.map_or_else(|| Weights::find(path), Weights::one)?;
     let folder = hf::Folder {
         config: files::read(&path.join(CONFIG))?,
-        weights: weights.collect::<Result<_>>()?,
-        index,
         tokenizer: optional(&path.join(TOKENIZER))?,
         about: About {
             name: Some(path.display().to_string()),
             ..About::default()
         },
+        ..hf::Folder::default()
     };
-    Ok(folder.read()?)
+    weights.load(path, folder)
 }
 
-fn folder_hash(path: &Path) -> Result<String> {
-    let mut names = weight_names(optional(&path.join(INDEX))?.as_deref())?;
+fn folder_hash(path: &Path, weights: Option<&Path>) -> Result<String> {
+    let weights = weights.map_or_else(|| Weights::find(path), Weights::one)?;
+    let mut names = weights.names;
     names.extend([CONFIG.to_owned(), TOKENIZER.to_owned()]);
     names.sort();
     let mut lines = String::new();
@@ -165,22 +175,24 @@ fn folder_hash(path: &Path) -> Result<String> {
     Ok(sha256(lines.as_bytes()))
 }
 
+fn parent(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 fn file_hash(path: &Path) -> Result<String> {
     Ok(sha256(&files::map(path)?))
 }
 
-fn weight_names(index: Option<&[u8]>) -> Result<Vec<String>> {
-    match index {
-        Some(index) => Ok(safetensors::shard_names(index)?),
-        None => Ok(vec![WEIGHTS.to_owned()]),
-    }
-}
-
-fn optional(path: &Path) -> Result<Option<Vec<u8>>> {
+/// The file's bytes, if it is there.
+pub(super) fn optional(path: &Path) -> Result<Option<Vec<u8>>> {
     path.is_file().then(|| files::read(path)).transpose()
 }
 
-fn shared(path: &Path) -> Result<SharedBytes> {
+/// The file's bytes, mapped.
+pub(super) fn shared(path: &Path) -> Result<SharedBytes> {
     Ok(Arc::new(files::map(path)?))
 }
 

@@ -83,8 +83,10 @@ impl fmt::Display for ModelSource {
 /// The shape of what lies at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Located {
-    /// `config.json`, `*.safetensors`, `tokenizer.json`.
+    /// `config.json`, `*.safetensors` or `pytorch_model*.bin`, `tokenizer.json`.
     Folder(PathBuf),
+    /// One file of weights in such a folder, whatever it is called.
+    Weights(PathBuf),
     /// One file with weights, configuration and tokenizer.
     Gguf(PathBuf),
     /// A student as a provider publishes it.
@@ -113,7 +115,8 @@ fn locate(path: &Path) -> Result<Located> {
             true => Ok(Located::Folder(owned())),
             false => Err(hinted(
                 anyhow!("{} has no config.json", path.display()),
-                "name a folder as Hugging Face lays it out: config.json, model.safetensors, tokenizer.json",
+                "name a folder as Hugging Face lays it out: config.json, model.safetensors or \
+                 pytorch_model.bin, tokenizer.json",
             )),
         };
     }
@@ -125,15 +128,24 @@ fn locate(path: &Path) -> Result<Located> {
         )),
         () if name.ends_with(".gguf") => Ok(Located::Gguf(owned())),
         () if name.ends_with(".post.safetensors") => Ok(Located::Bundle(owned())),
-        () if name.ends_with(".safetensors") => Err(hinted(
-            anyhow!("{name} is weights alone, without configuration and tokenizer"),
-            "name the folder that it lies in",
-        )),
+        () if is_weights(&name) => match path.with_file_name("config.json").is_file() {
+            true => Ok(Located::Weights(owned())),
+            false => Err(hinted(
+                anyhow!("{name} is weights alone, without configuration and tokenizer"),
+                "put the model's config.json and tokenizer.json beside it",
+            )),
+        },
         () => Err(hinted(
             anyhow!("{name} is no model file that is known"),
             "models are folders, .gguf files and .post.safetensors bundles",
         )),
     }
+}
+
+/// Whether a file of this name holds weights and nothing else.
+fn is_weights(name: &str) -> bool {
+    let ends = [".safetensors", ".bin", ".pt", ".pth"];
+    ends.iter().any(|end| name.ends_with(end))
 }
 
 #[cfg(test)]
@@ -160,14 +172,25 @@ mod tests {
     fn what_lies_there_decides() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        for name in ["m.gguf", "s.post.safetensors", "w.safetensors", "notes.txt"] {
+        let files = [
+            "m.gguf",
+            "s.post.safetensors",
+            "w.safetensors",
+            "w.pt",
+            "notes.txt",
+        ];
+        for name in files {
             std::fs::write(at(name), b"x").unwrap();
         }
         assert_eq!(locate(&at("m.gguf")).unwrap(), Located::Gguf(at("m.gguf")));
         let bundle = at("s.post.safetensors");
         assert_eq!(locate(&bundle).unwrap(), Located::Bundle(bundle));
-        for name in ["w.safetensors", "notes.txt", "absent", "."] {
+        for name in ["w.safetensors", "w.pt", "notes.txt", "absent", "."] {
             assert!(locate(&at(name)).is_err(), "{name}");
+        }
+        std::fs::write(at("config.json"), b"{}").unwrap();
+        for name in ["w.safetensors", "w.pt"] {
+            assert_eq!(locate(&at(name)).unwrap(), Located::Weights(at(name)));
         }
     }
 }

@@ -8,8 +8,13 @@ mod account;
 mod bad_input;
 #[path = "cli/data.rs"]
 mod data;
+#[path = "cli/forward.rs"]
+mod forward;
 #[path = "cli/help.rs"]
 mod help;
+#[cfg(feature = "hub")]
+#[path = "cli/hub.rs"]
+mod hub;
 #[path = "cli/journey.rs"]
 mod journey;
 #[path = "cli/serve.rs"]

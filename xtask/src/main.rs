@@ -1,4 +1,4 @@
-//! What a newcomer has to run: `cargo xtask setup|quickstart|test|tidy|bench|web`.
+//! What a newcomer has to run: `cargo xtask setup|quickstart|test|tidy|bench|fuzz|web`.
 //!
 //! Every step says what it is doing, installs what it needs and checks what it fetched. The root of
 //! the repository is the working directory throughout.
@@ -11,6 +11,7 @@
 mod bench;
 mod data;
 mod fetch;
+mod fuzz;
 mod quickstart;
 mod setup;
 mod shell;
@@ -45,6 +46,8 @@ enum Chore {
     Tidy(tidy::Args),
     /// Run the benchmarks
     Bench,
+    /// Read damaged files of every format for a while
+    Fuzz(fuzz::Args),
     /// Build the page and serve it on this machine
     Web(web::Args),
 }
@@ -75,6 +78,7 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Test(args) => test::run(&args),
         Chore::Tidy(args) => tidy::run(&args),
         Chore::Bench => bench::run(),
+        Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Web(args) => web::run(&args),
     }
 }

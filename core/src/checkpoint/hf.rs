@@ -6,7 +6,8 @@ use safetensors::Dtype;
 use safetensors::tensor::View;
 
 use super::{
-    About, Checkpoint, CheckpointError, HostData, HostTensor, Safetensors, SharedBytes, tokenizer,
+    About, Checkpoint, CheckpointError, HostData, HostTensor, Safetensors, SharedBytes, Tensors,
+    tokenizer,
 };
 use crate::model::{Config, NamedTensors};
 
@@ -30,14 +31,23 @@ impl Folder {
     ///
     /// # Errors
     /// [`CheckpointError`] naming file and field or tensor.
-    pub fn read(self) -> Result<Checkpoint, CheckpointError> {
+    pub fn read(mut self) -> Result<Checkpoint, CheckpointError> {
+        let weights = std::mem::take(&mut self.weights);
+        let weights = match &self.index {
+            Some(index) => Safetensors::open_sharded(index, weights)?,
+            None => Safetensors::open(weights)?,
+        };
+        self.with(weights)
+    }
+
+    /// As [`Self::read`] with weights that lie in files of another format.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn with(self, weights: impl Tensors + 'static) -> Result<Checkpoint, CheckpointError> {
         let json = serde_json::from_slice(&self.config)
             .map_err(|reason| CheckpointError::metadata("config.json", reason.to_string()))?;
         let config = Config::from_hf(&json).map_err(CheckpointError::model)?;
-        let weights = match &self.index {
-            Some(index) => Safetensors::open_sharded(index, self.weights)?,
-            None => Safetensors::open(self.weights)?,
-        };
         let tokenizer = self
             .tokenizer
             .as_deref()

@@ -9,6 +9,9 @@ mod error;
 pub mod gguf;
 mod header_json;
 pub mod hf;
+mod index;
+#[cfg(feature = "pytorch")]
+pub mod pytorch;
 pub mod safetensors;
 mod tensor;
 pub mod tokenizer;

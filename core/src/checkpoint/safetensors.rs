@@ -9,11 +9,14 @@ use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::Metadata};
 
 use super::header_json;
+use super::index::Index;
 use super::{CheckpointError, HostData, HostTensor, SharedBytes, Tensors};
 
 /// The length of the header's length.
 const PREFIX: usize = 8;
 const KNOWN: &str = "F32, F16, BF16";
+/// The index of a model in several files.
+const INDEX: &str = "model.safetensors.index.json";
 
 /// One file or several shards.
 pub struct Safetensors {
@@ -64,31 +67,14 @@ impl Safetensors {
         index: &[u8],
         shards: Vec<(String, SharedBytes)>,
     ) -> Result<Self, CheckpointError> {
-        let index = parse_index(index)?;
+        let index = Index::parse(INDEX, index)?;
         let opened = Self::open(shards)?;
-        for (tensor, shard) in &index {
-            let found = opened
-                .owner
-                .get(tensor)
-                .map(|&at| opened.files[at].name.as_str());
-            if found != Some(shard.as_str()) {
-                let reason = match found {
-                    Some(other) => format!("should lie in `{shard}` and lies in `{other}`"),
-                    None => format!("should lie in `{shard}` and lies in none of the shards given"),
-                };
-                return Err(CheckpointError::metadata(
-                    tensor,
-                    format!("{reason}; fetch the shards again"),
-                ));
-            }
-        }
-        match opened.owner.keys().find(|name| !index.contains_key(*name)) {
-            Some(extra) => Err(CheckpointError::metadata(
-                extra,
-                "is in a shard and not in the index",
-            )),
-            None => Ok(opened),
-        }
+        let lies_in = |tensor: &str| {
+            let at = *opened.owner.get(tensor)?;
+            Some(opened.files[at].name.as_str())
+        };
+        index.check(opened.owner.keys(), lies_in)?;
+        Ok(opened)
     }
 
     /// The free-form metadata of all files together; the first file's word wins.
@@ -180,43 +166,12 @@ fn decode(dtype: Dtype, bytes: &[u8]) -> Option<HostData> {
     })
 }
 
-/// Tensor name → shard name.
-fn parse_index(index: &[u8]) -> Result<BTreeMap<String, String>, CheckpointError> {
-    #[derive(serde::Deserialize)]
-    struct Index {
-        weight_map: BTreeMap<String, String>,
-    }
-    serde_json::from_slice::<Index>(index)
-        .map(|index| index.weight_map)
-        .map_err(|error| {
-            CheckpointError::metadata(
-                "model.safetensors.index.json",
-                format!("{error}; fetch the file again"),
-            )
-        })
-}
-
 /// The shards that an index names, sorted: what has to be opened.
 ///
 /// # Errors
 /// [`CheckpointError::Metadata`] when it isn't an index, or a shard's name leads out of the folder.
 pub fn shard_names(index: &[u8]) -> Result<Vec<String>, CheckpointError> {
-    let mut names: Vec<String> = parse_index(index)?.into_values().collect();
-    names.sort();
-    names.dedup();
-    match names
-        .iter()
-        .find(|name| name.contains(['/', '\\', ':', '\0']) || name.starts_with('.'))
-    {
-        Some(name) => Err(CheckpointError::metadata(
-            "model.safetensors.index.json",
-            format!(
-                "the shard name `{}` is not a plain file name",
-                name.escape_debug()
-            ),
-        )),
-        None => Ok(names),
-    }
+    Index::parse(INDEX, index)?.shards()
 }
 
 /// A tensor to be written: little-endian bytes.

@@ -1,7 +1,16 @@
 //! The soft prompt: `[num_virtual_tokens, token_dim]` trained embeddings put before the input.
 
 pub mod archive;
+mod format;
+mod forward;
+pub mod npy;
 pub mod peft;
+#[cfg(feature = "pytorch")]
+pub mod pytorch;
+pub mod raw;
+
+pub use format::{Format, FormatError, sniff};
+pub use forward::{ForwardError, logits_at};
 
 use std::collections::BTreeMap;
 

@@ -17,6 +17,9 @@ use crate::model::Config;
 pub const CONFIG: &str = "adapter_config.json";
 /// The weights' file name.
 pub const WEIGHTS: &str = "adapter_model.safetensors";
+/// The weights' file name where they are saved with `torch.save`, as PEFT did before 0.6; [`read`] wants
+/// the other, which [`weights`] makes.
+pub const PICKLED: &str = "adapter_model.bin";
 /// The model card's file name.
 pub const README: &str = "README.md";
 /// The one tensor's name.
@@ -205,7 +208,8 @@ pub fn read(files: &Files) -> Result<Adapter, PeftError> {
             token_dim,
         });
     }
-    let prompt = SoftPrompt::new(floats(&tensor)?, num_virtual_tokens, token_dim)?;
+    let values = floats(&tensor).map_err(|found| PeftError::Dtype { found })?;
+    let prompt = SoftPrompt::new(values, num_virtual_tokens, token_dim)?;
     Ok(Adapter { prompt, config })
 }
 
@@ -234,7 +238,11 @@ fn config(prompt: &SoftPrompt, model: &BaseModel, init_text: Option<&str>) -> Ad
     }
 }
 
-fn weights(prompt: &SoftPrompt) -> Result<Vec<u8>, PeftError> {
+/// `adapter_model.safetensors`.
+///
+/// # Errors
+/// [`PeftError::Weights`], which a checked prompt should not meet.
+pub fn weights(prompt: &SoftPrompt) -> Result<Vec<u8>, PeftError> {
     let bytes: Vec<u8> = prompt
         .embeddings()
         .iter()
@@ -247,7 +255,8 @@ fn weights(prompt: &SoftPrompt) -> Result<Vec<u8>, PeftError> {
     Ok(serialize([(TENSOR, view)], Some(metadata))?)
 }
 
-fn floats(tensor: &TensorView<'_>) -> Result<Vec<f32>, PeftError> {
+/// All elements as 32-bit floats, or the name of a type that isn't read.
+pub(super) fn floats(tensor: &TensorView<'_>) -> Result<Vec<f32>, String> {
     let bytes = tensor.data();
     let two = |read: fn([u8; 2]) -> f32| bytes.as_chunks().0.iter().map(|&b| read(b)).collect();
     match tensor.dtype() {
@@ -259,9 +268,7 @@ fn floats(tensor: &TensorView<'_>) -> Result<Vec<f32>, PeftError> {
             .collect()),
         Dtype::F16 => Ok(two(|b| f16::from_le_bytes(b).to_f32())),
         Dtype::BF16 => Ok(two(|b| bf16::from_le_bytes(b).to_f32())),
-        other => Err(PeftError::Dtype {
-            found: format!("{other:?}"),
-        }),
+        other => Err(format!("{other:?}")),
     }
 }
 

@@ -138,7 +138,7 @@ fn student(source: &ModelSource, teacher: Option<&Checkpoint>) -> Result<(Checkp
             ))
         }
         Located::Folder(path) => Ok((models::open(source)?, kept(&path)?)),
-        Located::Gguf(_) => Ok((models::open(source)?, Card::default())),
+        Located::Gguf(_) | Located::Weights(_) => Ok((models::open(source)?, Card::default())),
     }
 }
 

@@ -43,8 +43,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILES", num_args = 1..)]
     #[serde(default, with = "values::paths", skip_serializing_if = "Vec::is_empty")]
     data: Vec<PathBuf>,
-    /// The prompt's folder or zip; without one the model answers zero-shot
-    #[arg(long, value_name = "FOLDER|ZIP")]
+    /// PEFT's folder or zip, .npy, .safetensors or .pth; without one the model answers zero-shot
+    #[arg(long, value_name = "PROMPT")]
     prompt: Option<PathBuf>,
     /// Rows per forward pass: memory, not results, depend on it
     #[arg(long, value_name = "ROWS", default_value_t = 16)]
@@ -72,8 +72,7 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let source = config::required(args.model, "model")?;
     let files = config::some(&args.data, "data")?;
     let rows = data::rows(files, &task, Labels::Required, term)?;
-    let adapter = args.prompt.as_deref().map(prompts::adapter).transpose()?;
-    let prompt = adapter.map(|adapter| adapter.prompt);
+    let prompt = args.prompt.as_deref().map(prompts::soft).transpose()?;
     let model = models::load(&source, &args.device.open(term)?, term)?;
     let virtual_tokens = prompt.as_ref().map_or(0, SoftPrompt::num_virtual_tokens);
     let encoder = model.encoder(&task, virtual_tokens)?;

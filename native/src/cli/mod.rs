@@ -6,6 +6,8 @@ mod bundle;
 mod completions;
 mod distill;
 mod eval;
+mod export;
+mod forward;
 mod inspect;
 mod ledger;
 mod receipt;
@@ -48,6 +50,8 @@ pub(crate) enum Command {
     Tune(tune::Args),
     Transfer(transfer::Args),
     Eval(eval::Args),
+    Forward(forward::Args),
+    Export(export::Args),
     Account(account::Args),
     Receipt(receipt::Args),
     Report(report::Args),
@@ -84,6 +88,8 @@ pub(crate) fn dispatch(
         Command::Tune(args) => tune::run(args, typed, term),
         Command::Transfer(args) => transfer::run(args, typed, term),
         Command::Eval(args) => eval::run(args, typed, term),
+        Command::Forward(args) => forward::run(&args, term),
+        Command::Export(args) => export::run(&args, term),
         Command::Account(args) => account::run(&args),
         Command::Receipt(args) => receipt::run(&args, term),
         Command::Report(args) => report::run(&args, term),

@@ -41,8 +41,8 @@ pub(crate) struct Args {
     /// The large model that shall get a prompt of its own; of the student's vocabulary
     #[arg(long, value_name = "MODEL")]
     teacher: Option<ModelSource>,
-    /// The student's prompt: a PEFT folder, or the zip that the browser hands out
-    #[arg(long, value_name = "FOLDER|ZIP")]
+    /// The student's prompt: a PEFT folder, the zip that the browser hands out, .npy, .safetensors, .pth
+    #[arg(long, value_name = "PROMPT")]
     prompt: Option<PathBuf>,
     /// Public rows with the task's text columns: CSV, TSV, JSON lines or Parquet, also packed; several
     /// files, or a pattern in quotes
@@ -173,7 +173,7 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     ];
     config::some(&args.public, "public")?;
     let from = config::required(args.prompt.clone(), "prompt")?;
-    let prompt = prompts::adapter(&from)?.prompt;
+    let prompt = prompts::soft(&from)?;
     let run = match RunFolder::open(&path, &config::table(&args)?, &args.run)? {
         Opened::Ready(run) => run,
         Opened::Finished(run) => {
@@ -294,7 +294,7 @@ fn start(args: &Args, inputs: &Inputs, constants: Constants, run: &RunFolder) ->
 /// Writes PEFT's folder; the student's receipt goes along under a name of its own, since the hash in
 /// it is the student's prompt's.
 fn release(prompt: &SoftPrompt, inputs: &Inputs, from: &Path, folder: &Path) -> Result<Value> {
-    let receipt = prompts::read(from)?.remove(prompts::RECEIPT);
+    let receipt = prompts::receipt(from)?;
     let notes = match receipt {
         Some(_) => {
             "Transferred with public text only from a prompt whose receipt is \

@@ -186,6 +186,7 @@ fn an_index_cannot_lead_out_of_its_folder() {
         "../../etc/passwd",
         "/etc/passwd",
         "..",
+        "",
         ".hidden",
         "a/b",
         r"a\\b",
@@ -248,6 +249,37 @@ fn hostile_tokenizers_are_errors() {
     assert!(error.contains("charsmap"), "{error}");
     // The tokenizers crate alone panics here: its decoder expects JSON to go on.
     assert!(tokenizer::from_json(br#"{"decoder":{"type":"#).is_err());
+    // Found by fuzzing: each of these is a panic of the crate's, at the latest when a text is encoded.
+    for (file, said) in [
+        (
+            r#"{"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}}],
+            "pair":[],"special_tokens":{}},"model":{"type":"BPE","vocab":{"a":0},"merges":[]}}"#,
+            "template names `<s>`",
+        ),
+        (
+            r#"{"post_processor":{"type":"Sequence","processors":[{"type":"TemplateProcessing","single":[],
+            "pair":[{"SpecialToken":{"id":"x","type_id":0}}],"special_tokens":{}}]},
+            "model":{"type":"BPE","vocab":{"a":0},"merges":[]}}"#,
+            "template names `x`",
+        ),
+        (
+            r#"{"model":{"type":"BPE","vocab":{"a":0,"b":1},"merges":[["a","b"]]}}"#,
+            "the merge of `a` and `b`",
+        ),
+        (
+            r#"{"model":{"type":"BPE","vocab":{"a":0,"b":1},"merges":["a b"]}}"#,
+            "the merge of `a` and `b`",
+        ),
+        (
+            r#"{"model":{"type":"BPE","vocab":{"aaa":0,"b":1},"continuing_subword_prefix":"\u0023\u0023","merges":[["aaa","b"]]}}"#,
+            "the merge of `aaa` and `b`",
+        ),
+    ] {
+        let error = tokenizer::from_json(file.as_bytes())
+            .expect_err("it was accepted")
+            .to_string();
+        assert!(error.contains(said), "{error}");
+    }
     let deep = format!(r#"{{"model":{}"#, r#"{"a":"#.repeat(100_000));
     assert!(tokenizer::from_json(deep.as_bytes()).is_err());
 }

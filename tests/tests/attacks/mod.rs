@@ -5,3 +5,4 @@ mod checkpoint_gguf;
 mod checkpoint_mutations;
 mod checkpoint_safetensors;
 mod data;
+mod prompts;

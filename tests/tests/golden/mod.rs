@@ -6,5 +6,6 @@ mod gguf_families;
 mod hf;
 mod model;
 mod peft;
+mod prompts;
 mod smollm;
 mod tokenizer;

@@ -47,6 +47,28 @@ fn a_written_tokenizer_json_reads_back_the_same() {
     }
 }
 
+/// Llama 2's kind: ids of sentencepiece itself (`fixtures/tokenizer/spm.py`).
+#[test]
+fn sentencepiece_out_of_a_gguf_gives_the_reference_ids() {
+    let bytes: &'static [u8] = include_bytes!("../../fixtures/tokenizer/spm.gguf");
+    let built = tokenizer::from_gguf(&Gguf::parse(Arc::new(bytes)).unwrap()).unwrap();
+    let expected = include_str!("../../fixtures/tokenizer/spm.json");
+    let expected: Vec<Vec<u32>> = serde_json::from_str(expected).unwrap();
+    assert_ids("spm", &built, &expected);
+    let json = tokenizer::to_json(&built).unwrap();
+    let again = tokenizer::from_json(json.as_bytes()).unwrap();
+    assert_ids("spm, written", &again, &expected);
+    let texts: Vec<String> = serde_json::from_str(AWKWARD).unwrap();
+    for text in texts {
+        let ids = built
+            .encode(text.as_str(), false)
+            .unwrap()
+            .get_ids()
+            .to_vec();
+        assert_eq!(built.decode(&ids, false).unwrap(), text);
+    }
+}
+
 #[test]
 fn byte_level_text_decodes_to_itself() {
     let tokenizer = tokenizer::from_gguf(&gguf("smollm")).unwrap();

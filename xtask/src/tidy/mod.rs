@@ -88,7 +88,7 @@ fn format() -> Result<()> {
 fn lints() -> Result<()> {
     say("Checking the lints");
     const STRICT: [&str; 4] = ["--all-targets", "--", "-D", "warnings"];
-    let journeys = ["--features", "post-tests/journey"];
+    let journeys = ["--features", "post-tests/journey,post-tests/fuzz"];
     shell::run(cargo("clippy").args(NATIVE).args(journeys).args(STRICT))?;
     tools::wasm_target()?;
     let tab = [

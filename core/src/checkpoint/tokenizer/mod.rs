@@ -1,7 +1,9 @@
 //! The tokenizer that belongs to a model: out of a `tokenizer.json` or out of a GGUF's metadata.
 
 mod bpe;
+mod guard;
 mod pre;
+mod spm;
 
 use tokenizers::Tokenizer;
 
@@ -18,29 +20,16 @@ pub fn from_json(json: &[u8]) -> Result<Tokenizer, CheckpointError> {
     let error = |reason: String| {
         CheckpointError::Tokenizer(format!("tokenizer.json can't be read: {reason}"))
     };
-    // The tokenizers crate panics at broken JSON inside a decoder and at any broken charsmap, so both are
-    // kept from it.
+    // The tokenizers crate panics at broken JSON inside a decoder, so that is kept from it, too.
     let parsed: serde_json::Value =
         serde_json::from_slice(json).map_err(|reason| error(reason.to_string()))?;
-    if has_charsmap(&parsed["normalizer"]) {
-        return Err(error(
-            "its normalizer is a SentencePiece charsmap, which no family here uses".to_owned(),
-        ));
-    }
+    guard::check(&parsed).map_err(error)?;
     let mut tokenizer = Tokenizer::from_bytes(json).map_err(|reason| error(reason.to_string()))?;
     tokenizer
         .with_truncation(None)
         .map_err(|reason| error(reason.to_string()))?;
     tokenizer.with_padding(None);
     Ok(tokenizer)
-}
-
-/// Whether a normalizer, or one in its sequence, is a precompiled charsmap.
-fn has_charsmap(normalizer: &serde_json::Value) -> bool {
-    let inner = normalizer["normalizers"].as_array();
-    normalizer.get("precompiled_charsmap").is_some()
-        || normalizer["type"] == "Precompiled"
-        || inner.is_some_and(|list| list.iter().any(has_charsmap))
 }
 
 /// Writes a `tokenizer.json` that Hugging Face's `tokenizers` reads.
@@ -61,8 +50,10 @@ pub fn to_json(tokenizer: &Tokenizer) -> Result<String, CheckpointError> {
 pub fn from_gguf(gguf: &Gguf) -> Result<Tokenizer, CheckpointError> {
     match gguf.text("tokenizer.ggml.model") {
         Some("gpt2") => bpe::build(gguf),
+        Some("llama") => spm::build(gguf),
         Some(other) => Err(CheckpointError::Tokenizer(format!(
-            "the GGUF's tokenizer model `{other}` is not known (known: gpt2, which is byte-level BPE); \
+            "the GGUF's tokenizer model `{other}` is not known (known: gpt2, which is byte-level BPE, and llama, \
+             which is SentencePiece's); \
              give the model as a Hugging Face folder with its tokenizer.json instead"
         ))),
         None => Err(CheckpointError::metadata(

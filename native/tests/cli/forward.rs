@@ -1,0 +1,298 @@
+//! `forward`, `export` and `inspect` on the random models that the golden tests use.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use post_core::checkpoint::{Safetensors, SharedBytes, Tensors};
+use post_core::prompt::{SoftPrompt, npy, peft};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{post, refused, stderr, stdout};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../tests/fixtures")
+        .join(name)
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+/// What transformers computed for the model (`fixtures/models/make.py`).
+struct Expected(Safetensors);
+
+impl Expected {
+    fn of(model: &str) -> Self {
+        let path = fixture("models").join(model).join("expected.safetensors");
+        let bytes: SharedBytes = Arc::new(fs::read(path).unwrap());
+        Self(Safetensors::open(vec![("expected".to_owned(), bytes)]).unwrap())
+    }
+
+    /// A part of the first row.
+    fn values(&self, name: &str, count: usize) -> Vec<f32> {
+        self.0.tensor(name).unwrap().into_f32()[..count].to_vec()
+    }
+
+    /// The first row's seven tokens, as they are typed.
+    fn ids(&self) -> String {
+        let ids = self.values("ids", 7);
+        ids.iter().map(f32::to_string).collect::<Vec<_>>().join(",")
+    }
+
+    fn prompt(&self, width: usize) -> SoftPrompt {
+        SoftPrompt::new(self.values("prompt", 3 * width), 3, width).unwrap()
+    }
+}
+
+#[track_caller]
+fn json(args: &[&str]) -> Value {
+    let output = post(args);
+    assert!(output.status.success(), "{args:?}\n{}", stderr(&output));
+    serde_json::from_str(&stdout(&output)).unwrap()
+}
+
+#[track_caller]
+fn assert_logits(found: &Value, want: &[f32]) {
+    let found: Vec<f32> = serde_json::from_value(found["logits"].clone()).unwrap();
+    assert_eq!(found.len(), want.len());
+    let scale = want.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+    for (i, (x, y)) in found.iter().zip(want).enumerate() {
+        assert!((x - y).abs() <= 1e-4 * scale, "{i}: {x} instead of {y}");
+    }
+}
+
+/// The whole vocabulary at the last token, with a prompt and without, as transformers has it.
+#[test]
+fn logits_are_those_of_transformers() {
+    for (model, width) in [("llama", 18), ("gpt2", 20), ("roberta", 20)] {
+        let (path, expected) = (text(&fixture("models").join(model)), Expected::of(model));
+        let ids = expected.ids();
+        let forward = [
+            "forward", "--model", &path, "--ids", &ids, "--device", "cpu", "--json",
+        ];
+        let found = json(&forward);
+        assert_logits(&found, &expected.values("plain.logits", 37));
+        assert_eq!(found["position"], 6);
+        assert_eq!(found["ids"].as_array().unwrap().len(), 7);
+        let dir = tempfile::tempdir().unwrap();
+        let prompt = dir.path().join("prompt.npy");
+        fs::write(&prompt, npy::write(&expected.prompt(width))).unwrap();
+        let found = json(&[&forward[..], &["--prompt", &text(&prompt)]].concat());
+        assert_logits(&found, &expected.values("prompted.logits", 37));
+        assert_eq!(found["position"], 6);
+    }
+}
+
+#[test]
+fn a_position_means_a_token_of_the_text() {
+    let path = text(&fixture("models/llama"));
+    let ids = Expected::of("llama").ids();
+    let start = ids.split(',').take(3).collect::<Vec<_>>().join(",");
+    let forward = |ids: &str, more: &[&str]| {
+        let args = [
+            "forward", "--model", &path, "--ids", ids, "--device", "cpu", "--json",
+        ];
+        json(&[&args[..], more].concat())
+    };
+    // A causal model's third token knows nothing of those behind it.
+    let cut: Vec<f32> = serde_json::from_value(forward(&start, &[])["logits"].clone()).unwrap();
+    assert_logits(&forward(&ids, &["--position", "2"]), &cut);
+}
+
+#[test]
+fn what_cannot_be_passed_is_named() {
+    let path = text(&fixture("models/gpt2"));
+    let model = ["forward", "--model", &path, "--device", "cpu"];
+    let with = |more: &[&'static str]| [&model[..], more].concat();
+    refused(&with(&[]), 2, &["--ids"]);
+    refused(
+        &with(&["--ids", "1", "--text", "x"]),
+        2,
+        &["cannot be used with"],
+    );
+    refused(&with(&["--ids", "1,99"]), 1, &["token 99", "ends at 36"]);
+    refused(
+        &with(&["--ids", "1,2", "--position", "2"]),
+        1,
+        &["position 2", "stands at 1"],
+    );
+    refused(
+        &with(&["--text", "x"]),
+        1,
+        &["tokenizer.json", "hint:", "--ids"],
+    );
+    let long = vec!["1"; 41].join(",");
+    refused(
+        &[&model[..], &["--ids", &long]].concat(),
+        1,
+        &["41 tokens", "room for 40"],
+    );
+    let prompt = text(&fixture("prompts/numpy-float32.npy"));
+    let other = [&model[..], &["--ids", "1", "--prompt", &prompt]].concat();
+    refused(&other, 1, &["18 numbers wide", "20"]);
+}
+
+/// PyTorch's weights give the numbers of the safetensors, from a folder, in shards, and by their file.
+#[test]
+fn weights_of_pytorch_make_a_model() {
+    let expected = Expected::of("llama");
+    let ids = expected.ids();
+    let dir = tempfile::tempdir().unwrap();
+    let place = |from: &str, name: &str| {
+        let to = dir.path().join(name);
+        fs::create_dir_all(&to).unwrap();
+        for entry in fs::read_dir(fixture("prompts").join(from)).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+        fs::copy(fixture("models/llama/config.json"), to.join("config.json")).unwrap();
+        to
+    };
+    let single = place("pytorch", "single");
+    let renamed = place("pytorch", "renamed");
+    fs::rename(renamed.join("pytorch_model.bin"), renamed.join("best.pt")).unwrap();
+    for model in [
+        single.clone(),
+        place("sharded", "sharded"),
+        renamed.join("best.pt"),
+    ] {
+        let model = text(&model);
+        let found = json(&[
+            "forward", "--model", &model, "--ids", &ids, "--device", "cpu", "--json",
+        ]);
+        assert_logits(&found, &expected.values("plain.logits", 37));
+        assert_eq!(json(&["inspect", &model, "--json"])["blocks"], 3);
+    }
+    refused(
+        &["inspect", &text(&renamed)],
+        1,
+        &["has no weights", "hint:", "pytorch_model.bin"],
+    );
+    // Half of the shards, then a file that is no pickle.
+    let half = place("sharded", "half");
+    fs::remove_file(half.join("pytorch_model-00001-of-00002.bin")).unwrap();
+    refused(
+        &["inspect", &text(&half)],
+        1,
+        &["pytorch_model-00001-of-00002.bin"],
+    );
+    fs::write(single.join("pytorch_model.bin"), b"<!DOCTYPE html>").unwrap();
+    refused(
+        &["inspect", &text(&single)],
+        1,
+        &["pytorch_model.bin", "hint:"],
+    );
+}
+
+struct Place(TempDir);
+
+impl Place {
+    fn path(&self, name: &str) -> String {
+        text(&self.0.path().join(name))
+    }
+}
+
+/// POST's own `.pth` becomes PEFT's folder, and that every other format, bit for bit.
+#[test]
+fn prompts_go_from_format_to_format() {
+    let place = Place(tempfile::tempdir().unwrap());
+    let export = |from: &str, out: &str, more: &[&str]| {
+        let args = ["export", "--prompt", from, "--out", out, "--json"];
+        let found = json(&[&args[..], more].concat());
+        assert_eq!(
+            (&found["num_virtual_tokens"], &found["token_dim"]),
+            (&3.into(), &18.into())
+        );
+    };
+    let (pth, model) = (
+        text(&fixture("prompts/post.pth")),
+        text(&fixture("models/llama")),
+    );
+    let names = ["peft", "prompt.zip", "prompt.npy", "prompt.safetensors"].map(|n| place.path(n));
+    let [folder, zip, npy, bare] = &names;
+    refused(
+        &["export", "--prompt", &pth, "--out", folder],
+        1,
+        &[
+            "does not say which model",
+            "hint: name the model with --model",
+        ],
+    );
+    export(&pth, folder, &["--model", &model]);
+    export(folder, zip, &[]);
+    export(zip, npy, &[]);
+    export(npy, bare, &[]);
+    for pair in [
+        ("peft/adapter_model.safetensors", &bare),
+        ("peft/adapter_config.json", &zip),
+    ] {
+        assert!(Path::new(&place.path(pair.0)).is_file() && Path::new(pair.1).is_file());
+    }
+    assert_eq!(
+        fs::read(npy).unwrap(),
+        fs::read(fixture("prompts/numpy-float32.npy")).unwrap()
+    );
+    let config = fs::read(Path::new(folder).join(peft::CONFIG)).unwrap();
+    let config: Value = serde_json::from_slice(&config).unwrap();
+    assert_eq!(config["base_model_name_or_path"], "llama");
+    let old = text(&fixture("prompts/old-peft"));
+    let answers = names.iter().chain([&pth, &old]).map(|prompt| {
+        let args = [
+            "forward", "--model", &model, "--ids", "5,9", "--device", "cpu", "--json",
+        ];
+        json(&[&args[..], &["--prompt", prompt]].concat())["logits"].clone()
+    });
+    let answers: Vec<Value> = answers.collect();
+    assert!(answers.iter().all(|answer| answer == &answers[0]));
+}
+
+#[test]
+fn inspect_knows_every_file() {
+    let place = Place(tempfile::tempdir().unwrap());
+    let bare = place.path("weights.safetensors");
+    fs::copy(fixture("models/llama/model.safetensors"), &bare).unwrap();
+    let fixture = |name: &str| text(&fixture(name));
+    for (path, kind) in [
+        (fixture("models/gpt2"), "model folder"),
+        (
+            fixture("models/gpt2/model.safetensors"),
+            "weights of a model folder",
+        ),
+        (bare, "weights (safetensors), without a configuration"),
+        (
+            fixture("prompts/pytorch/pytorch_model.bin"),
+            "weights (PyTorch), without a configuration",
+        ),
+        (fixture("prompts/peft"), "soft prompt (PEFT)"),
+        (fixture("prompts/old-peft"), "soft prompt (PEFT)"),
+        (fixture("prompts/post.pth"), "soft prompt (PyTorch)"),
+        (fixture("prompts/legacy.pth"), "soft prompt (PyTorch)"),
+        (
+            fixture("prompts/vllm.safetensors"),
+            "soft prompt (safetensors)",
+        ),
+        (fixture("prompts/numpy-float16.npy"), "soft prompt (.npy)"),
+    ] {
+        let found = json(&["inspect", &path, "--json"]);
+        assert_eq!(found["kind"], kind, "{path}");
+        let shown = stdout(&post(&["inspect", &path]));
+        assert!(
+            shown.lines().count() <= 24,
+            "{path} fills more than a screen:\n{shown}"
+        );
+        assert!(!shown.contains(['{', '}', '"']), "{path}:\n{shown}");
+    }
+    let other = place.path("x.json");
+    fs::write(&other, "{}").unwrap();
+    refused(
+        &["inspect", &other],
+        1,
+        &["x.json", "not a receipt", "hint:"],
+    );
+    let other = place.path("x.dat");
+    fs::write(&other, "x").unwrap();
+    refused(&["inspect", &other], 1, &["x.dat", "hint:"]);
+}
