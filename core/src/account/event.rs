@@ -44,7 +44,7 @@ pub enum AccountError {
     #[error("epsilon is {0}: give a finite number that is not negative")]
     Epsilon(f64),
     /// A target of 0 would need infinite noise.
-    #[error("no finite noise reaches epsilon {0} here: raise it, or take fewer steps")]
+    #[error("no finite noise reaches epsilon {0} here: raise it or delta, or take fewer steps")]
     Unreachable(f64),
 }
 

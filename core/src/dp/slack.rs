@@ -46,6 +46,13 @@ impl Slack {
         }
     }
 
+    /// The largest ideal ε at which `miss`, times e^ε, is negligible beside `delta`; `None` when it
+    /// never is. About 32 for 40 steps at δ = 1e-5.
+    fn claimable(&self, delta: f64) -> Option<f64> {
+        let factor = delta * RESERVE / self.miss - 1.0;
+        (factor > 1.0).then(|| libm::log(factor) - self.log_ratio)
+    }
+
     /// The δ at which the ideal is asked, so that the real one has `delta`.
     fn ideal_delta(&self, delta: f64) -> f64 {
         delta * (1.0 - RESERVE) * libm::exp(-self.log_ratio)
@@ -62,15 +69,14 @@ pub(super) const NOISE: RangeInclusive<f64> = 0.0625..=4096.0;
 pub(super) fn epsilon(events: &[Event], delta: f64) -> Result<f64, AccountError> {
     let slack = Slack::of(events);
     let ideal = account::epsilon(events, slack.ideal_delta(delta))?;
-    let miss = (1.0 + libm::exp(ideal + slack.log_ratio)) * slack.miss;
-    Ok(if miss <= delta * RESERVE {
-        ideal + 2.0 * slack.log_ratio
-    } else {
-        f64::INFINITY
+    Ok(match slack.claimable(delta) {
+        Some(most) if ideal <= most => ideal + 2.0 * slack.log_ratio,
+        _ => f64::INFINITY,
     })
 }
 
-/// The noise multiplier at which [`epsilon`] is `target` or barely less, never more.
+/// The noise multiplier at which [`epsilon`] is `target` or barely less, never more; it is the most that
+/// can be claimed where `target` is above that.
 pub(super) fn calibrate(
     target: f64,
     delta: f64,
@@ -90,7 +96,9 @@ pub(super) fn calibrate(
         // A hundredth more noise than needed, so that its slack covers that of the answer.
         guess = guess.max(*NOISE.start()) * 1.01;
         let slack = Slack::of(&event(guess));
-        let room = target - 2.0 * slack.log_ratio;
+        let most = slack.claimable(delta);
+        let most = most.ok_or(AccountError::Unreachable(target))?;
+        let room = (target - 2.0 * slack.log_ratio).min(most);
         let sigma = calibrate(room, slack.ideal_delta(delta))?.max(*NOISE.start());
         if epsilon(&event(sigma), delta)? <= target {
             return Ok(sigma);

@@ -34,6 +34,37 @@ fn calibration_reaches_the_budget_and_never_overshoots() {
     }
 }
 
+/// Above some 32 the sampler's own failures, times e^ε, are no longer negligible: no noise is looked
+/// for there, however much was asked for.
+#[test]
+fn more_than_can_be_claimed_is_not_planned() {
+    let asked = |epsilon, target_delta| {
+        let budget = Budget::Epsilon(epsilon);
+        let length = Length::Steps(40);
+        Plan::new(PlanConfig {
+            budget,
+            length,
+            target_delta,
+            ..CONFIG
+        })
+    };
+    let most = asked(64.0, 1e-5).unwrap();
+    assert!((31.0..33.0).contains(&most.epsilon()), "{}", most.epsilon());
+    let more = asked(1e3, 1e-5).unwrap();
+    let apart = more.noise_multiplier() / most.noise_multiplier() - 1.0;
+    assert!(apart.abs() < 1e-4, "{apart}");
+    let again = Budget::NoiseMultiplier(0.99 * most.noise_multiplier());
+    let length = Length::Steps(40);
+    let less = Plan::new(PlanConfig {
+        budget: again,
+        length,
+        target_delta: 1e-5,
+        ..CONFIG
+    });
+    assert!(matches!(less, Err(PlanError::Vacuous(_))));
+    assert!(asked(8.0, 1e-28).is_err());
+}
+
 #[test]
 fn the_same_noise_gives_the_same_plan() {
     let asked = Plan::new(CONFIG).unwrap();
