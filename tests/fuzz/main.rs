@@ -12,6 +12,8 @@
 
 mod damage;
 mod targets;
+#[path = "../tests/attacks/tiny.rs"]
+mod tiny;
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};

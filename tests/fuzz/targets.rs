@@ -6,11 +6,13 @@ use std::sync::{Arc, OnceLock};
 use burn::tensor::Device;
 use post_core::bundle::{Bundle, Card, Contents, Dtype, write};
 use post_core::checkpoint::pytorch::{self, File, Pytorch, PytorchReader};
-use post_core::checkpoint::{Checkpoint, Gguf, HostTensor, Safetensors, Tensors, hf, tokenizer};
+use post_core::checkpoint::{Checkpoint, Gguf, Safetensors, Tensors, hf, tokenizer};
 use post_core::dp::Receipt;
 use post_core::dp::receipt::Hashes;
 use post_core::model::{Config, Lm};
 use post_core::prompt::{Files, SoftPrompt, archive, logits_at, npy, peft, raw, sniff};
+
+use crate::tiny;
 
 /// What was read in a few words, or the error.
 type Outcome = Result<String, String>;
@@ -291,13 +293,29 @@ fn tokenizer_json(bytes: &[u8]) -> Outcome {
     encode(&said(tokenizer::from_json(bytes))?).map(|_| "ids".to_owned())
 }
 
+/// The models of `fixtures/models`, by the names of their folders.
+fn models() -> &'static [(String, serde_json::Value)] {
+    static MODELS: OnceLock<Vec<(String, serde_json::Value)>> = OnceLock::new();
+    MODELS.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models");
+        let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+        let folders = entries.filter(|entry| entry.path().is_dir());
+        let mut names: Vec<String> = folders
+            .map(|entry| entry.file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        let read = |name: String| {
+            let config = fixture(&format!("models/{name}/config.json"));
+            let config = serde_json::from_slice(&config).unwrap();
+            (name, config)
+        };
+        names.into_iter().map(read).collect()
+    })
+}
+
 fn config_seeds() -> Vec<Vec<u8>> {
-    fixtures(&[
-        "models/llama/config.json",
-        "models/gpt2/config.json",
-        "models/roberta/config.json",
-        "models/llama-bias/config.json",
-    ])
+    let bytes = |(_, config): &(String, serde_json::Value)| config.to_string().into_bytes();
+    models().iter().map(bytes).collect()
 }
 
 /// The configuration with weights that one of the seeds belongs to; what loads is run.
@@ -311,7 +329,8 @@ fn config(bytes: &[u8]) -> Outcome {
         "it doesn't read back"
     );
     let mut outcome = String::new();
-    for name in ["llama", "gpt2", "roberta", "llama-bias"] {
+    let kin = |model: &&(String, serde_json::Value)| model.1["model_type"] == json["model_type"];
+    for (name, _) in models().iter().filter(kin) {
         let weights: Arc<Vec<u8>> = Arc::new(fixture(&format!("models/{name}/model.safetensors")));
         let folder = hf::Folder {
             config: bytes.to_vec(),
@@ -331,38 +350,11 @@ fn config(bytes: &[u8]) -> Outcome {
     Err(outcome)
 }
 
-fn tensors() -> Vec<(String, HostTensor)> {
-    let f32s = |shape: &[usize]| HostTensor::f32(shape, vec![0.5; shape.iter().product()]);
-    let mut out = vec![
-        ("model.embed_tokens.weight".to_owned(), f32s(&[500, 4])),
-        ("model.norm.weight".to_owned(), f32s(&[4])),
-    ];
-    for (part, shape) in [
-        ("input_layernorm", &[4][..]),
-        ("post_attention_layernorm", &[4]),
-        ("self_attn.q_proj", &[4, 4]),
-        ("self_attn.k_proj", &[2, 4]),
-        ("self_attn.v_proj", &[2, 4]),
-        ("self_attn.o_proj", &[4, 4]),
-        ("mlp.gate_proj", &[6, 4]),
-        ("mlp.up_proj", &[6, 4]),
-        ("mlp.down_proj", &[4, 6]),
-    ] {
-        out.push((format!("model.layers.0.{part}.weight"), f32s(shape)));
-    }
-    out
-}
-
 fn bundle_seeds() -> Vec<Vec<u8>> {
-    let config = Config::from_hf(&serde_json::json!({
-        "model_type": "llama", "vocab_size": 500, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 2,
-        "num_key_value_heads": 1, "intermediate_size": 6, "max_position_embeddings": 16, "rms_norm_eps": 1e-5,
-        "hidden_act": "silu", "tie_word_embeddings": true,
-    }));
     let gguf = Gguf::parse(Arc::new(fixture("tokenizer/smollm.gguf"))).unwrap();
     let contents = Contents {
-        tensors: &tensors(),
-        config: &config.unwrap(),
+        tensors: &tiny::tensors(),
+        config: &tiny::config(),
         tokenizer: &tokenizer::from_gguf(&gguf).unwrap(),
         card: Card::default(),
     };

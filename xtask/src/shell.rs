@@ -8,8 +8,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 /// Every native cargo call selects this, so that features unify once and burn is compiled once.
-/// `post-web` is left out: it is built for wasm only.
-pub(crate) const NATIVE: [&str; 4] = ["--release", "--workspace", "--exclude", "post-web"];
+/// `post-web` is left out: it is built for wasm only. The hub is in, so that its tests run.
+pub(crate) const NATIVE: [&str; 6] = [
+    "--release",
+    "--workspace",
+    "--exclude",
+    "post-web",
+    "--features",
+    "post-native/hub",
+];
 
 /// Announces a step on stderr.
 pub(crate) fn say(what: &str) {

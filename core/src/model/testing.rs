@@ -114,86 +114,92 @@ pub(crate) fn uniform(rng: &mut ChaCha20Rng, length: usize) -> Vec<f32> {
 
 fn shapes(config: &Config) -> Vec<(String, Vec<usize>)> {
     let names = config.family.names();
-    let (d, f, v) = (
-        config.hidden_size,
-        config.intermediate_size,
-        config.vocab_size,
-    );
-    let (q, k) = (config.query_width(), config.key_width());
-    let mut out = vec![(format!("{}.weight", names.embedding), vec![v, d])];
-    let linear = |out: &mut Vec<(String, Vec<usize>)>,
-                  name: String,
-                  input: usize,
-                  output: usize,
-                  bias: bool| {
-        out.push((
-            format!("{name}.weight"),
-            names.layout.shape(input, output).to_vec(),
-        ));
-        if bias {
-            out.push((format!("{name}.bias"), vec![output]));
-        }
+    let (d, v) = (config.hidden_size, config.vocab_size);
+    let mut list = Listing {
+        config,
+        tensors: Vec::new(),
     };
-    let norm = |out: &mut Vec<(String, Vec<usize>)>, name: String| {
-        out.push((format!("{name}.weight"), vec![d]));
-        if config.norm == NormKind::LayerNorm {
-            out.push((format!("{name}.bias"), vec![d]));
-        }
-    };
+    list.put(names.embedding, "weight", &[v, d]);
     if !config.tie_word_embeddings {
-        linear(&mut out, names.head.to_owned(), d, v, false);
+        list.linear(names.head, [d, v], false);
     }
     if let Some(name) = names.positions {
-        out.push((
-            format!("{name}.weight"),
-            vec![config.max_position_embeddings, d],
-        ));
+        list.put(name, "weight", &[config.max_position_embeddings, d]);
     }
     if let Some(name) = names.token_types {
-        out.push((format!("{name}.weight"), vec![2, d]));
+        list.put(name, "weight", &[2, d]);
     }
     let final_norm = names.final_norm.filter(|_| config.has_final_norm());
     for name in names.embedding_norm.iter().chain(&final_norm) {
-        norm(&mut out, (*name).to_owned());
+        list.norm(name);
     }
     if let Some([dense, layer_norm, bias]) = names.masked_lm {
-        linear(&mut out, dense.to_owned(), d, d, true);
-        norm(&mut out, layer_norm.to_owned());
-        out.push((bias.to_owned(), vec![v]));
+        list.linear(dense, [d, d], true);
+        list.norm(layer_norm);
+        list.tensors.push((bias.to_owned(), vec![v]));
     }
     for layer in 0..config.num_hidden_layers() {
+        list.block(layer);
+    }
+    list.tensors
+}
+
+struct Listing<'a> {
+    config: &'a Config,
+    tensors: Vec<(String, Vec<usize>)>,
+}
+
+impl Listing<'_> {
+    fn put(&mut self, name: &str, part: &str, shape: &[usize]) {
+        self.tensors
+            .push((format!("{name}.{part}"), shape.to_vec()));
+    }
+
+    fn norm(&mut self, name: &str) {
+        let d = self.config.hidden_size;
+        self.put(name, "weight", &[d]);
+        if self.config.norm == NormKind::LayerNorm {
+            self.put(name, "bias", &[d]);
+        }
+    }
+
+    fn linear(&mut self, name: &str, [input, output]: [usize; 2], bias: bool) {
+        let layout = self.config.family.names().layout;
+        self.put(name, "weight", &layout.shape(input, output));
+        if bias {
+            self.put(name, "bias", &[output]);
+        }
+    }
+
+    fn block(&mut self, layer: usize) {
+        let (config, names) = (self.config, self.config.family.names());
+        let (d, f) = (config.hidden_size, config.intermediate_size);
+        let (q, k) = (config.query_width(), config.key_width());
         let full = |part: &str| names.in_block(layer, part);
-        norm(&mut out, full(names.attention_norm));
-        norm(&mut out, full(names.mlp_norm));
+        self.norm(&full(names.attention_norm));
+        self.norm(&full(names.mlp_norm));
         if config.norm_placement == NormPlacement::Both {
             for part in names.branch_norms.into_iter().flatten() {
-                norm(&mut out, full(part));
+                self.norm(&full(part));
             }
         }
         if config.query_key_norm {
             for part in names.query_key_norms.into_iter().flatten() {
-                out.push((format!("{}.weight", full(part)), vec![config.head_dim]));
+                self.put(&full(part), "weight", &[config.head_dim]);
             }
         }
-        let qkv: &[usize] = if names.qkv.len() == 1 {
-            &[q + 2 * k]
-        } else {
-            &[q, k, k]
+        let qkv: &[usize] = match names.qkv.len() {
+            1 => &[q + 2 * k],
+            _ => &[q, k, k],
         };
         for (part, &width) in names.qkv.iter().zip(qkv) {
-            linear(&mut out, full(part), d, width, config.qkv_bias);
+            self.linear(&full(part), [d, width], config.qkv_bias);
         }
-        linear(
-            &mut out,
-            full(names.attention_output),
-            q,
-            d,
-            config.attention_output_bias,
-        );
+        let output = full(names.attention_output);
+        self.linear(&output, [q, d], config.attention_output_bias);
         for part in names.mlp_input {
-            linear(&mut out, full(part), d, f, config.mlp_bias);
+            self.linear(&full(part), [d, f], config.mlp_bias);
         }
-        linear(&mut out, full(names.mlp_output), f, d, config.mlp_bias);
+        self.linear(&full(names.mlp_output), [f, d], config.mlp_bias);
     }
-    out
 }

@@ -6,3 +6,4 @@ mod checkpoint_mutations;
 mod checkpoint_safetensors;
 mod data;
 mod prompts;
+mod tiny;

@@ -232,8 +232,8 @@ fn stretched_angles() {
     for case in cases.as_array().unwrap() {
         let width = case["head_dim"].as_u64().unwrap();
         let config = serde_json::json!({
-            "model_type": "llama", "vocab_size": 8, "hidden_size": width, "num_hidden_layers": 1,
-            "num_attention_heads": 1, "intermediate_size": 8,
+            "model_type": "gpt_neox", "vocab_size": 8, "hidden_size": width, "num_hidden_layers": 1,
+            "num_attention_heads": 1, "intermediate_size": 8, "rotary_pct": 1.0,
             "max_position_embeddings": case["max_position_embeddings"],
             "rope_parameters": case["parameters"],
         });
@@ -268,6 +268,11 @@ fn unknown_options_are_errors() {
             "llama",
             "rope_parameters",
             serde_json::json!({"rope_type": "linear", "factor": 8.0, "short_factor": [1.0]}),
+        ),
+        (
+            "llama",
+            "rope_parameters",
+            serde_json::json!({"rope_theta": 271.0, "partial_rotary_factor": 0.5}),
         ),
         (
             "mistral",

@@ -42,6 +42,30 @@ impl Shape {
         })
     }
 
+    /// Of a model whose heads share no keys and fill the width together; width, blocks and heads have the
+    /// family's names.
+    pub(super) fn even(
+        fields: &mut Fields<'_>,
+        [width, blocks, heads]: [&'static str; 3],
+        intermediate_size: usize,
+        max_positions: usize,
+    ) -> Result<Self, ModelError> {
+        let (hidden_size, count) = (fields.size(width)?, fields.size(heads)?);
+        let quotient = hidden_size.checked_div(count);
+        let head_dim = quotient.filter(|quotient| quotient * count == hidden_size);
+        let uneven = || ModelError::invalid(heads, format!("{width} is no multiple of it"));
+        Ok(Self {
+            vocab_size: fields.size("vocab_size")?,
+            hidden_size,
+            blocks: fields.blocks(blocks)?,
+            heads: count,
+            kv_heads: count,
+            head_dim: head_dim.ok_or_else(uneven)?,
+            intermediate_size,
+            max_positions,
+        })
+    }
+
     /// A plain Llama of these sizes whose places are all alike; a family changes what it has otherwise.
     pub(super) fn plain(self, family: Family) -> Config {
         let layer = Layer {
@@ -78,13 +102,6 @@ impl Shape {
             tie_word_embeddings: false,
         }
     }
-}
-
-/// The width of a head that is the quotient of two fields, the number of heads the second.
-pub(super) fn head_dim(field: &str, hidden_size: usize, heads: usize) -> Result<usize, ModelError> {
-    let quotient = hidden_size.checked_div(heads);
-    let exact = quotient.filter(|width| width * heads == hidden_size);
-    exact.ok_or_else(|| ModelError::invalid(field, format!("{hidden_size} is no multiple of it")))
 }
 
 /// A pre-norm decoder with rotary positions.
@@ -158,24 +175,29 @@ pub(super) fn read_windows(
     Ok(())
 }
 
-/// What [`read`] understands, for a family's own entries to be put over it.
-pub(super) fn write(config: &Config, model_type: &str, architecture: &str) -> Value {
-    let mut json = json!({
+/// What most families call alike.
+pub(super) fn write_usual(config: &Config, model_type: &str, architecture: &str) -> Value {
+    json!({
         "model_type": model_type,
         "architectures": [architecture],
         "vocab_size": config.vocab_size,
         "hidden_size": config.hidden_size,
         "num_hidden_layers": config.num_hidden_layers(),
         "num_attention_heads": config.num_attention_heads,
-        "num_key_value_heads": config.num_key_value_heads,
-        "head_dim": config.head_dim,
         "intermediate_size": config.intermediate_size,
         "max_position_embeddings": config.max_position_embeddings,
-        "rms_norm_eps": config.norm_eps,
         "hidden_act": config.hidden_act.name(),
-        "attention_bias": config.qkv_bias,
         "tie_word_embeddings": config.tie_word_embeddings,
-    });
+    })
+}
+
+/// What [`read`] understands, for a family's own entries to be put over it.
+pub(super) fn write(config: &Config, model_type: &str, architecture: &str) -> Value {
+    let mut json = write_usual(config, model_type, architecture);
+    json["num_key_value_heads"] = json!(config.num_key_value_heads);
+    json["head_dim"] = json!(config.head_dim);
+    json["rms_norm_eps"] = json!(config.norm_eps);
+    json["attention_bias"] = json!(config.qkv_bias);
     rope::write(config, "rope_theta", &mut json);
     json
 }

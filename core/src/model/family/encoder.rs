@@ -11,18 +11,10 @@ use crate::model::config::{Activation, Config, HeadKind, NormKind, NormPlacement
 ///
 /// All tokens are of type 0, whatever the number of types.
 pub(super) fn read(family: Family, fields: &mut Fields<'_>) -> Result<Config, ModelError> {
-    let hidden_size = fields.size("hidden_size")?;
-    let heads = fields.size("num_attention_heads")?;
-    let shape = Shape {
-        vocab_size: fields.size("vocab_size")?,
-        hidden_size,
-        blocks: fields.blocks("num_hidden_layers")?,
-        heads,
-        kv_heads: heads,
-        head_dim: decoder::head_dim("num_attention_heads", hidden_size, heads)?,
-        intermediate_size: fields.size("intermediate_size")?,
-        max_positions: fields.size("max_position_embeddings")?,
-    };
+    let names = ["hidden_size", "num_hidden_layers", "num_attention_heads"];
+    let intermediate_size = fields.size("intermediate_size")?;
+    let max_positions = fields.size("max_position_embeddings")?;
+    let shape = Shape::even(fields, names, intermediate_size, max_positions)?;
     fields.only("position_embedding_type", &json!("absolute"))?;
     fields.only("is_decoder", &json!(false))?;
     fields.size_opt("type_vocab_size")?;
@@ -46,18 +38,8 @@ pub(super) fn read(family: Family, fields: &mut Fields<'_>) -> Result<Config, Mo
 
 /// What [`read`] understands.
 pub(super) fn write(config: &Config, model_type: &str, architecture: &str) -> Value {
-    json!({
-        "model_type": model_type,
-        "architectures": [architecture],
-        "vocab_size": config.vocab_size,
-        "hidden_size": config.hidden_size,
-        "num_hidden_layers": config.num_hidden_layers(),
-        "num_attention_heads": config.num_attention_heads,
-        "intermediate_size": config.intermediate_size,
-        "max_position_embeddings": config.max_position_embeddings,
-        "type_vocab_size": 1,
-        "layer_norm_eps": config.norm_eps,
-        "hidden_act": config.hidden_act.name(),
-        "tie_word_embeddings": config.tie_word_embeddings,
-    })
+    let mut json = decoder::write_usual(config, model_type, architecture);
+    json["type_vocab_size"] = json!(1);
+    json["layer_norm_eps"] = json!(config.norm_eps);
+    json
 }

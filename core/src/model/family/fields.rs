@@ -59,7 +59,18 @@ const HARMLESS: &[&str] = &[
     "use_cache",
 ];
 
-pub(super) const MOST_BLOCKS: usize = 4096;
+const MOST_BLOCKS: usize = 4096;
+
+/// A number of blocks: each takes memory before any of them is seen.
+pub(super) fn few_blocks(field: &str, blocks: usize) -> Result<usize, ModelError> {
+    match blocks > MOST_BLOCKS {
+        true => {
+            let reason = format!("{blocks} are more than {MOST_BLOCKS}");
+            Err(ModelError::invalid(field, reason))
+        }
+        false => Ok(blocks),
+    }
+}
 
 /// The fields of a `config.json` and which of them were read.
 pub(super) struct Fields<'a> {
@@ -109,16 +120,9 @@ impl<'a> Fields<'a> {
         self.typed(field, "a whole number", read)
     }
 
-    /// A number of blocks: each takes memory before any of them is seen.
+    /// A number of blocks.
     pub(super) fn blocks(&mut self, field: &'static str) -> Result<usize, ModelError> {
-        let blocks = self.size(field)?;
-        match blocks > MOST_BLOCKS {
-            true => Err(ModelError::invalid(
-                field,
-                format!("{blocks} are more than {MOST_BLOCKS}"),
-            )),
-            false => Ok(blocks),
-        }
+        few_blocks(field, self.size(field)?)
     }
 
     /// A number whose `null` is not its absence.

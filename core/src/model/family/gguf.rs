@@ -4,7 +4,7 @@
 
 use super::Family;
 use super::decoder::Shape;
-use super::fields::MOST_BLOCKS;
+use super::fields::few_blocks;
 use crate::model::ModelError;
 use crate::model::config::Config;
 use crate::model::rotary::{Rope, RopeScaling};
@@ -125,11 +125,7 @@ impl Keys<'_> {
         let hidden_size = self.size("embedding_length", None)?;
         let heads = self.size("attention.head_count", None)?;
         let quotient = hidden_size.checked_div(heads);
-        let blocks = self.size("block_count", None)?;
-        if blocks > MOST_BLOCKS {
-            let reason = format!("{blocks} are more than {MOST_BLOCKS}");
-            return Err(ModelError::invalid(&self.key("block_count"), reason));
-        }
+        let blocks = few_blocks(&self.key("block_count"), self.size("block_count", None)?)?;
         Ok(Shape {
             vocab_size,
             hidden_size,

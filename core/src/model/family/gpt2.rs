@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::decoder::{self, Shape};
+use super::decoder::Shape;
 use super::{Family, Fields, Layout, Names};
 use crate::model::ModelError;
 use crate::model::config::{Activation, Config, NormKind};
@@ -31,28 +31,18 @@ pub(super) const NAMES: Names = Names {
 
 /// `GPT2Config`, with its defaults.
 pub(super) fn read(fields: &mut Fields<'_>) -> Result<Config, ModelError> {
-    let hidden_size = fields.size("n_embd")?;
-    let heads = fields.size("n_head")?;
-    let head_dim = decoder::head_dim("n_head", hidden_size, heads)?;
-    let inner = fields.size_opt("n_inner")?;
-    let shape = Shape {
-        vocab_size: fields.size("vocab_size")?,
-        hidden_size,
-        blocks: fields.blocks("n_layer")?,
-        heads,
-        kv_heads: heads,
-        head_dim,
-        intermediate_size: inner.unwrap_or(hidden_size.saturating_mul(4)),
-        max_positions: fields.size("n_positions")?,
-    };
-    fields.only("n_ctx", &json!(shape.max_positions))?;
+    let width = fields.size("n_embd")?;
+    let inner = fields.size_opt("n_inner")?.unwrap_or(width.saturating_mul(4));
+    let positions = fields.size("n_positions")?;
+    let shape = Shape::even(fields, ["n_embd", "n_layer", "n_head"], inner, positions)?;
+    fields.only("n_ctx", &json!(positions))?;
     let activation = fields.text_or("activation_function", "gelu_new")?;
     Ok(Config {
         learned_positions: Some(0),
         norm: NormKind::LayerNorm,
         norm_eps: fields.number_or("layer_norm_epsilon", 1e-5)?,
         query_pre_attn_scalar: match fields.flag_or("scale_attn_weights", true)? {
-            true => head_dim,
+            true => shape.head_dim,
             false => 1,
         },
         scale_attn_by_inverse_layer_idx: fields

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::decoder::Shape;
+use super::decoder::{self, Shape};
 use super::{Family, Fields, Layout, Names, rope};
 use crate::model::ModelError;
 use crate::model::config::{Activation, Config, NormKind, NormPlacement};
@@ -58,24 +58,12 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Config, ModelError> {
 }
 
 pub(super) fn write(config: &Config) -> Value {
-    let mut json = json!({
-        "model_type": "gpt_neox",
-        "architectures": ["GPTNeoXForCausalLM"],
-        "vocab_size": config.vocab_size,
-        "hidden_size": config.hidden_size,
-        "num_hidden_layers": config.num_hidden_layers(),
-        "num_attention_heads": config.num_attention_heads,
-        "intermediate_size": config.intermediate_size,
-        "max_position_embeddings": config.max_position_embeddings,
-        "layer_norm_eps": config.norm_eps,
-        "hidden_act": config.hidden_act.name(),
-        "use_parallel_residual": config.norm_placement == NormPlacement::Parallel,
-        "attention_bias": config.qkv_bias,
-        "tie_word_embeddings": config.tie_word_embeddings,
-    });
+    let mut json = decoder::write_usual(config, "gpt_neox", "GPTNeoXForCausalLM");
+    json["layer_norm_eps"] = json!(config.norm_eps);
+    json["use_parallel_residual"] = json!(config.norm_placement == NormPlacement::Parallel);
+    json["attention_bias"] = json!(config.qkv_bias);
     rope::write(config, "rotary_emb_base", &mut json);
     let turned = config.layers.iter().find_map(|layer| layer.rope);
-    let turned = turned.map(|rope| rope.dims as f64 / config.head_dim as f64);
-    json["rotary_pct"] = json!(turned);
+    json["rotary_pct"] = json!(turned.map(|rope| rope::part(&rope, config.head_dim)));
     json
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::decoder::{self, Shape};
+use super::decoder::Shape;
 use super::{Family, Fields, Names, names};
 use crate::model::ModelError;
 use crate::model::config::{Activation, Config, NormKind, NormPlacement};
@@ -25,20 +25,14 @@ pub(super) const NAMES: Names = Names {
 
 /// `OPTConfig`, with its defaults.
 pub(super) fn read(fields: &mut Fields<'_>) -> Result<Config, ModelError> {
-    let hidden_size = fields.size("hidden_size")?;
-    let heads = fields.size("num_attention_heads")?;
-    let positions = fields.size_opt("max_position_embeddings")?.unwrap_or(2048);
-    let shape = Shape {
-        vocab_size: fields.size("vocab_size")?,
-        hidden_size,
-        blocks: fields.blocks("num_hidden_layers")?,
-        heads,
-        kv_heads: heads,
-        head_dim: decoder::head_dim("num_attention_heads", hidden_size, heads)?,
-        intermediate_size: fields.size("ffn_dim")?,
-        max_positions: positions.saturating_add(FIRST_POSITION),
-    };
-    fields.only("word_embed_proj_dim", &json!(hidden_size))?;
+    let names = ["hidden_size", "num_hidden_layers", "num_attention_heads"];
+    let positions = fields
+        .size_opt("max_position_embeddings")?
+        .unwrap_or(2048);
+    let positions = positions.saturating_add(FIRST_POSITION);
+    let intermediate_size = fields.size("ffn_dim")?;
+    let shape = Shape::even(fields, names, intermediate_size, positions)?;
+    fields.only("word_embed_proj_dim", &json!(shape.hidden_size))?;
     fields.only("_remove_final_layer_norm", &json!(false))?;
     fields.only("layer_norm_elementwise_affine", &json!(true))?;
     let before = fields.flag_or("do_layer_norm_before", true)?;

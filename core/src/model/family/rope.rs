@@ -12,7 +12,7 @@ use crate::model::rotary::{Rope, RopeScaling};
 pub(super) struct Defaults {
     pub(super) theta_field: &'static str,
     pub(super) theta: f64,
-    /// The field of the part of a head that is turned, and that part.
+    /// The field of the part of a head that is turned, and that part; `None` where all of it is.
     pub(super) part: Option<(&'static str, f64)>,
 }
 
@@ -33,8 +33,10 @@ pub(super) fn read(
     fields: &mut Fields<'_>,
     defaults: &Defaults,
 ) -> Result<(), ModelError> {
+    // An empty object is as good as none, as for transformers.
+    let said = |value: &&Value| value.as_object().is_none_or(|map| !map.is_empty());
     let [scaling, parameters] = ["rope_scaling", "rope_parameters"]
-        .map(|field| fields.get(field).map(|value| (field, value)));
+        .map(|field| fields.get(field).filter(said).map(|value| (field, value)));
     let rope = read_from(scaling.or(parameters), config, fields, defaults)?;
     config
         .layers
@@ -51,10 +53,6 @@ pub(super) fn read_from(
     defaults: &Defaults,
 ) -> Result<Rope, ModelError> {
     let theta = fields.number_or(defaults.theta_field, defaults.theta)?;
-    let part = match defaults.part {
-        Some((field, part)) => fields.number_or(field, part)?,
-        None => 1.0,
-    };
     let empty = Map::new();
     let options = match found {
         None => Options {
@@ -68,7 +66,15 @@ pub(super) fn read_from(
                 .ok_or_else(|| ModelError::missing(field, "an object"))?,
         },
     };
-    let part = options.number("partial_rotary_factor")?.unwrap_or(part);
+    let given = options.number("partial_rotary_factor")?;
+    let part = match (defaults.part, given) {
+        (Some((field, part)), given) => given.unwrap_or(fields.number_or(field, part)?),
+        (None, None | Some(1.0)) => 1.0,
+        (None, Some(part)) => {
+            let field = format!("{}.partial_rotary_factor", options.field);
+            return Err(ModelError::unsupported(&field, part));
+        }
+    };
     Ok(Rope {
         theta: options.number("rope_theta")?.unwrap_or(theta),
         dims: (config.head_dim as f64 * part) as usize,
@@ -228,6 +234,16 @@ pub(super) fn write(config: &Config, theta_field: &str, json: &mut Value) {
     }
 }
 
+/// The part of a head that is turned, such that whoever cuts off behind the point gets all of it back.
+pub(super) fn part(rope: &Rope, head_dim: usize) -> f64 {
+    let (turned, all) = (rope.dims as f64, head_dim as f64);
+    let part = turned / all;
+    match part * all < turned {
+        true => part.next_up(),
+        false => part,
+    }
+}
+
 fn write_scaling(scaling: &RopeScaling) -> Option<Value> {
     Some(match *scaling {
         RopeScaling::Default => return None,
@@ -262,4 +278,24 @@ fn write_scaling(scaling: &RopeScaling) -> Option<Value> {
             "truncate": truncate,
         }),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_head_survive_being_cut_off() {
+        for head_dim in 1..=512 {
+            for dims in (2..=head_dim).step_by(2) {
+                let rope = Rope {
+                    theta: 10_000.0,
+                    dims,
+                    scaling: RopeScaling::Default,
+                };
+                let part = part(&rope, head_dim);
+                assert_eq!((part * head_dim as f64) as usize, dims, "of {head_dim}");
+            }
+        }
+    }
 }
