@@ -332,6 +332,23 @@ fn named_tensors_are_what_was_loaded() {
 }
 
 #[test]
+fn norms_may_have_the_names_of_berts_oldest_files() {
+    let config = roberta();
+    let old = |name: String| match name.contains("LayerNorm") {
+        true => name.replace("weight", "gamma").replace("bias", "beta"),
+        false => name,
+    };
+    let tensors = random_tensors(&config, 13).into_iter();
+    let tensors = Memory(tensors.map(|(name, tensor)| (old(name), tensor)).collect());
+    assert!(tensors.0.keys().any(|name| name.ends_with("gamma")));
+    let (new, device) = (random(&config, 13), burn::tensor::Device::default());
+    let old = Lm::load(&config, &tensors, &device).unwrap();
+    let input = new.embed(&TokenBatch::padded(&SEQUENCES, 0));
+    let logits = |lm: &Lm| values(lm.logits(lm.hidden_at(&input, &[1, 1, 1])));
+    assert_eq!(logits(&old), logits(&new));
+}
+
+#[test]
 fn a_bias_that_the_config_does_not_know_is_refused() {
     let config = llama();
     let mut tensors = random_tensors(&config, 14);

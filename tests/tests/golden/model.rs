@@ -224,6 +224,57 @@ fn written_folders_are_those_that_transformers_has_loaded() {
     }
 }
 
+/// What transformers 5 writes out, older files leave to the family's pattern, or say in other fields.
+#[test]
+fn older_files_say_the_same() {
+    let older: [(&str, &[&str], serde_json::Value); 5] = [
+        ("qwen2", &["layer_types"], serde_json::json!({})),
+        ("gemma2", &["layer_types"], serde_json::json!({})),
+        (
+            "smollm3",
+            &["layer_types", "no_rope_layers"],
+            serde_json::json!({}),
+        ),
+        (
+            "gemma3",
+            &["rope_parameters"],
+            serde_json::json!({
+                "rope_theta": 300.0, "rope_scaling": {"rope_type": "linear", "factor": 2.0},
+                "rope_local_base_freq": 50.0,
+            }),
+        ),
+        (
+            "pythia",
+            &["rope_parameters"],
+            serde_json::json!({"rotary_emb_base": 91.0, "rotary_pct": 0.5, "rope_scaling": {}}),
+        ),
+    ];
+    for (name, left_out, instead) in older {
+        let json = config_json(name);
+        let expected = Config::from_hf(&json).unwrap();
+        let mut old = json;
+        let fields = old.as_object_mut().unwrap();
+        for field in left_out {
+            assert!(fields.remove(*field).is_some(), "{name}: {field}");
+        }
+        fields.extend(instead.as_object().unwrap().clone());
+        assert_eq!(Config::from_hf(&old).unwrap(), expected, "{name}");
+    }
+    // Every second block sees everything.
+    let mut old = config_json("gemma3");
+    old.as_object_mut().unwrap().remove("layer_types");
+    old["sliding_window_pattern"] = serde_json::json!(2);
+    let windows = Config::from_hf(&old).unwrap().layers;
+    let windows: Vec<_> = windows.iter().map(|layer| layer.window).collect();
+    assert_eq!(windows, [Some(4), None, Some(4), None]);
+}
+
+fn config_json(name: &str) -> serde_json::Value {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models");
+    let text = std::fs::read(models.join(name).join("config.json")).unwrap();
+    serde_json::from_slice(&text).unwrap()
+}
+
 /// The angles of published models' parameters (`rope.json`).
 #[test]
 fn stretched_angles() {
@@ -257,7 +308,6 @@ fn stretched_angles() {
 /// An option that would change numbers is refused by its name.
 #[test]
 fn unknown_options_are_errors() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models");
     let cases = [
         (
             "llama",
@@ -303,8 +353,7 @@ fn unknown_options_are_errors() {
         ("roberta", "is_decoder", serde_json::json!(true)),
     ];
     for (name, field, value) in cases {
-        let text = std::fs::read(folder.join(name).join("config.json")).unwrap();
-        let mut json: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        let mut json = config_json(name);
         json[field] = value;
         let message = Config::from_hf(&json).unwrap_err().to_string();
         assert!(message.contains(field), "{name}: {message}");
