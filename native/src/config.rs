@@ -48,6 +48,31 @@ where
         .map_err(|e| Usage(format!("{}: {}", path.display(), e.message())).into())
 }
 
+/// Whether a command would take these settings, whatever else it is told.
+///
+/// # Errors
+/// When a setting is none of the command's, or of a wrong type.
+pub(crate) fn check<T>(settings: &Table) -> Result<()>
+where
+    T: Args + Serialize + DeserializeOwned,
+{
+    let mut command = T::augment_args(Command::new("settings").disable_help_flag(true));
+    command.build();
+    let matches = command
+        .clone()
+        .no_binary_name(true)
+        .try_get_matches_from::<_, &str>([])?;
+    let mut table = Table::try_from(T::from_arg_matches(&matches)?).context(NOT_TOML)?;
+    for (name, value) in settings {
+        known(&command, name).map_err(Usage)?;
+        table.insert(name.clone(), value.clone());
+    }
+    match table.try_into::<T>() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Usage(error.message().to_owned()).into()),
+    }
+}
+
 /// The settings as a table, in the form that `--config` reads back: all but how this one call runs.
 ///
 /// # Errors
@@ -157,6 +182,15 @@ mod tests {
         assert!(unknown.contains("`step` is no setting"), "{unknown}");
         let wrong = merged(&[], "steps = \"many\"").unwrap_err().to_string();
         assert!(wrong.contains("invalid type"), "{wrong}");
+    }
+
+    #[test]
+    fn settings_are_checked_before_any_run() {
+        let check = |text: &str| check::<Demo>(&text.parse().unwrap());
+        check("steps = 7\nno_dp = true").unwrap();
+        let unknown = check("step = 7").unwrap_err().to_string();
+        assert!(unknown.contains("`step` is no setting"), "{unknown}");
+        assert!(check("steps = \"many\"").is_err());
     }
 
     #[test]

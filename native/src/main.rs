@@ -10,6 +10,7 @@ mod corpus;
 mod data;
 mod device;
 mod drive;
+mod experiment;
 mod failure;
 mod files;
 mod hub;

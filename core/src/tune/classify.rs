@@ -107,3 +107,35 @@ impl Classifier {
         Ok(logits)
     }
 }
+
+/// Logit arithmetic, a baseline without transfer: what the prompt changes in the student's class
+/// logits, added to the teacher's own, z_t + (z_s^p − z_s), row by row.
+///
+/// `teacher` and `before` are zero-shot, `behind` is the student behind its prompt. Class logits are
+/// means of raw logits, so adding them is adding the logits. Whoever answers this way must run the
+/// student beside the teacher for every text. The prompt's (ε, δ) holds for the answers, too.
+#[must_use]
+pub fn logit_arithmetic(
+    teacher: &[Vec<f32>],
+    before: &[Vec<f32>],
+    behind: &[Vec<f32>],
+) -> Vec<Vec<f32>> {
+    let rows = teacher.iter().zip(before.iter().zip(behind));
+    let row = |(teacher, (before, behind)): (&Vec<f32>, (&Vec<f32>, &Vec<f32>))| {
+        let numbers = teacher.iter().zip(before.iter().zip(behind));
+        numbers.map(|(t, (s, p))| t + (p - s)).collect()
+    };
+    rows.map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_students_shift_is_added_to_the_teachers_logits() {
+        let rows = |values: [f32; 2]| vec![values.to_vec(), vec![0.0, 1.0]];
+        let shifted = logit_arithmetic(&rows([1.0, 2.0]), &rows([0.5, 0.0]), &rows([2.0, -1.0]));
+        assert_eq!(shifted, [vec![2.5, 1.0], vec![0.0, 1.0]]);
+    }
+}

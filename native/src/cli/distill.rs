@@ -103,7 +103,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TOKENS", help_heading = "Losses")]
     random_rows: Option<usize>,
 
-    /// Most steps
+    /// Most steps; 0 takes the teacher's blocks as they are
     #[arg(
         long,
         value_name = "STEPS",
@@ -188,7 +188,7 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let mut args = config::merge(typed, matches, file.as_deref())?;
     let path = args.run.settle("distill");
     let source = config::required(args.teacher.clone(), "teacher")?;
-    if args.text.is_empty() && args.data.is_empty() {
+    if args.text.is_empty() && args.data.is_empty() && args.steps > 0 {
         return Err(Usage("there is no text to distil on".into()))
             .hint("give --text FILE, or --data FILE with --task");
     }
@@ -201,10 +201,17 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     };
     let started = Instant::now();
     let device = args.device.open(term)?;
-    let (mut job, tokenizer, blocks) = start(&args, &source, &device, &run, term)?;
-    drive(&mut job, &run, args.checkpoint_every, term)?;
-    let card = json!({ "teacher": source, "blocks": blocks });
-    let summary = release(job.0.student(), &tokenizer, &card, &run)?;
+    let card = |blocks: &[usize]| json!({ "teacher": source, "blocks": blocks });
+    let summary = if args.steps == 0 {
+        let teacher = models::load(&source, &device, term)?;
+        let blocks = blocks(&args, &teacher.lm);
+        let student = teacher.lm.select_blocks(&blocks)?;
+        release(&student, &teacher.tokenizer, &card(&blocks), &run)?
+    } else {
+        let (mut job, tokenizer, blocks) = start(&args, &source, &device, &run, term)?;
+        drive(&mut job, &run, args.checkpoint_every, term)?;
+        release(job.0.student(), &tokenizer, &card(&blocks), &run)?
+    };
     run.finish(started.elapsed(), &summary)?;
     say(&summary, args.json)
 }

@@ -8,18 +8,19 @@ use clap::ArgMatches;
 use post_core::prompt::SoftPrompt;
 use post_core::report::{Align, Table, percent};
 use post_core::task::metrics::Confusion;
-use post_core::task::{Example, Labels, Task, argmax};
-use post_core::tune::{ClassHead, Classifier};
+use post_core::task::{Labels, Row, Task, argmax};
+use post_core::tune::{ClassHead, Classifier, logit_arithmetic};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::values;
+use crate::data::Rows;
 use crate::device::DeviceChoice;
 use crate::models::{self, Loaded};
 use crate::progress::Progress;
 use crate::source::ModelSource;
 use crate::term::{self, Terminal};
-use crate::{config, data, prompts};
+use crate::{config, data, files, prompts};
 
 /// Measure a model's accuracy on labelled rows, with a prompt or zero-shot
 #[derive(Debug, clap::Args, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ Examples:
     post-native eval --model SmolLM2.gguf --task sst2 --data test.csv
   With a prompt:
     post-native eval --model SmolLM2.gguf --task sst2 --data test.csv --prompt runs/transfer/prompt
+  Logit arithmetic, where the student runs beside the model and its prompt is not transferred:
+    post-native eval --model SmolLM2.gguf --task sst2 --data test.csv --prompt runs/tune/prompt \\
+      --student student.post.safetensors
 
 Accuracy comes with its 95 % interval (Wilson). With --json: {\"accuracy\": …, \"low\": …, \"high\": …,
 \"n\": …, \"per_class\": […], \"confusion\": {\"classes\": […], \"counts\": [[…]]}}.")]
@@ -46,6 +50,13 @@ pub(crate) struct Args {
     /// PEFT's folder or zip, .npy, .safetensors or .pth; without one the model answers zero-shot
     #[arg(long, value_name = "PROMPT")]
     prompt: Option<PathBuf>,
+    /// The student that --prompt was tuned on: the prompt then stays before the student, and what it
+    /// changes in the student's logits is added to the model's own (z + z_s^p − z_s)
+    #[arg(long, value_name = "MODEL", requires = "prompt")]
+    student: Option<ModelSource>,
+    /// Write each row's label, answer and class logits to a file, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    answers: Option<PathBuf>,
     /// Rows per forward pass: memory, not results, depend on it
     #[arg(long, value_name = "ROWS", default_value_t = 16)]
     micro_batch: usize,
@@ -73,44 +84,83 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let files = config::some(&args.data, "data")?;
     let rows = data::rows(files, &task, Labels::Required, term)?;
     let prompt = args.prompt.as_deref().map(prompts::soft).transpose()?;
-    let model = models::load(&source, &args.device.open(term)?, term)?;
-    let virtual_tokens = prompt.as_ref().map_or(0, SoftPrompt::num_virtual_tokens);
-    let encoder = model.encoder(&task, virtual_tokens)?;
-    let examples = rows.encode(&encoder)?;
-    let head = ClassHead::new(&model.lm, encoder.words());
-    let classifier = classifier(&model, head, prompt.as_ref())?;
-    let confusion = confusion(&classifier, &examples, &task, args.micro_batch, term)?;
-    say(&confusion, args.json)
-}
-
-fn classifier(model: &Loaded, head: ClassHead, prompt: Option<&SoftPrompt>) -> Result<Classifier> {
-    if let Some(prompt) = prompt {
-        prompt.fits(&model.name, model.lm.config().hidden_size)?;
+    let device = args.device.open(term)?;
+    let load = |source: &ModelSource| models::load(source, &device, term);
+    let answering = Answering {
+        task: &task,
+        rows: &rows,
+        micro_batch: args.micro_batch.max(1),
+        term,
+    };
+    let model = load(&source)?;
+    let logits = match (&args.student, &prompt) {
+        (Some(student), Some(prompt)) => {
+            let plain = answering.logits(&model, None)?;
+            drop(model);
+            let student = load(student)?;
+            let before = answering.logits(&student, None)?;
+            let behind = answering.logits(&student, Some(prompt))?;
+            logit_arithmetic(&plain, &before, &behind)
+        }
+        (_, prompt) => answering.logits(&model, prompt.as_ref())?,
+    };
+    let known = |row: &Row| row.label.context("a row without a label was evaluated");
+    let labels = rows.rows.iter().map(known).collect::<Result<Vec<_>>>()?;
+    if let Some(path) = &args.answers {
+        files::write_atomic(path, answers(&task, &labels, &logits)?.as_bytes())?;
     }
-    Ok(Classifier::new(Arc::clone(&model.lm), head, prompt)?)
+    say(&confusion(&task, &labels, &logits), args.json)
 }
 
-fn confusion(
-    classifier: &Classifier,
-    examples: &[Example],
-    task: &Task,
-    rows: usize,
-    term: &Terminal,
-) -> Result<Confusion> {
-    let mut progress = Progress::new(*term, "eval", examples.len() as u64, 0);
-    let evaluation =
-        classifier.evaluate(examples, rows.max(1), |done| progress.set(done as u64, ""));
-    let logits = pollster::block_on(evaluation)?;
-    progress.finish();
+/// The rows to answer, and how.
+struct Answering<'a> {
+    task: &'a Task,
+    rows: &'a Rows,
+    micro_batch: usize,
+    term: &'a Terminal,
+}
+
+impl Answering<'_> {
+    /// Class logits of every row by a model, behind a prompt or zero-shot.
+    fn logits(&self, model: &Loaded, prompt: Option<&SoftPrompt>) -> Result<Vec<Vec<f32>>> {
+        if let Some(prompt) = prompt {
+            prompt.fits(&model.name, model.lm.config().hidden_size)?;
+        }
+        let virtual_tokens = prompt.map_or(0, SoftPrompt::num_virtual_tokens);
+        let encoder = model.encoder(self.task, virtual_tokens)?;
+        let examples = self.rows.encode(&encoder)?;
+        let head = ClassHead::new(&model.lm, encoder.words());
+        let classifier = Classifier::new(Arc::clone(&model.lm), head, prompt)?;
+        let mut progress = Progress::new(*self.term, "eval", examples.len() as u64, 0);
+        let evaluation = classifier.evaluate(&examples, self.micro_batch, |done| {
+            progress.set(done as u64, "");
+        });
+        let logits = pollster::block_on(evaluation)?;
+        progress.finish();
+        Ok(logits)
+    }
+}
+
+fn confusion(task: &Task, labels: &[usize], logits: &[Vec<f32>]) -> Confusion {
     let classes = task.classes().iter().map(|class| class.name.clone());
     let mut confusion = Confusion::new(classes.collect());
-    for (example, logits) in examples.iter().zip(&logits) {
-        let actual = example
-            .label
-            .context("a row without a label was evaluated")?;
-        confusion.add(actual, argmax(logits));
+    for (&label, logits) in labels.iter().zip(logits) {
+        confusion.add(label, argmax(logits));
     }
-    Ok(confusion)
+    confusion
+}
+
+/// One JSON object for each row, in the order of the file.
+fn answers(task: &Task, labels: &[usize], logits: &[Vec<f32>]) -> Result<String> {
+    let name = |class: usize| &task.classes()[class].name;
+    let mut lines = String::new();
+    for (&label, logits) in labels.iter().zip(logits) {
+        let line =
+            json!({ "label": name(label), "answer": name(argmax(logits)), "logits": logits });
+        lines += &serde_json::to_string(&line)?;
+        lines.push('\n');
+    }
+    Ok(lines)
 }
 
 fn say(confusion: &Confusion, as_json: bool) -> Result<()> {

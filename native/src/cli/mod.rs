@@ -6,6 +6,7 @@ mod bundle;
 mod completions;
 mod distill;
 mod eval;
+mod experiment;
 mod export;
 mod forward;
 mod inspect;
@@ -50,6 +51,7 @@ pub(crate) enum Command {
     Tune(tune::Args),
     Transfer(transfer::Args),
     Eval(eval::Args),
+    Experiment(experiment::Args),
     Forward(forward::Args),
     Export(export::Args),
     Account(account::Args),
@@ -88,6 +90,7 @@ pub(crate) fn dispatch(
         Command::Tune(args) => tune::run(args, typed, term),
         Command::Transfer(args) => transfer::run(args, typed, term),
         Command::Eval(args) => eval::run(args, typed, term),
+        Command::Experiment(args) => experiment::run(&args, term),
         Command::Forward(args) => forward::run(&args, term),
         Command::Export(args) => export::run(&args, term),
         Command::Account(args) => account::run(&args),

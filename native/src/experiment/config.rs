@@ -1,0 +1,241 @@
+//! What an experiment's file may say.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use toml::{Table, Value};
+
+use super::methods::Method;
+use crate::failure::{Hint, Usage};
+use crate::files;
+use crate::source::ModelSource;
+
+/// An experiment as its file has it. Paths are relative to the working directory.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// What the report calls it.
+    pub(crate) title: String,
+    /// What is measured in each cell.
+    pub(crate) methods: Vec<Method>,
+    /// The axes.
+    #[serde(default)]
+    pub(crate) grid: Grid,
+    pub(crate) teachers: BTreeMap<String, Teacher>,
+    #[serde(default)]
+    pub(crate) students: BTreeMap<String, Student>,
+    pub(crate) tasks: BTreeMap<String, Task>,
+    #[serde(default)]
+    pub(crate) publics: BTreeMap<String, Public>,
+    /// Settings of `post-native tune`.
+    #[serde(default)]
+    pub(crate) tune: Tune,
+    /// Settings of `post-native transfer`.
+    #[serde(default)]
+    pub(crate) transfer: Table,
+    /// Settings of `post-native eval`.
+    #[serde(default)]
+    pub(crate) eval: Table,
+}
+
+/// The axes of the grid; an axis that is left out has everything that is named, or one value.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Grid {
+    pub(crate) teacher: Option<Vec<String>>,
+    pub(crate) student: Option<Vec<String>>,
+    pub(crate) task: Option<Vec<String>>,
+    pub(crate) public: Option<Vec<String>>,
+    pub(crate) epsilon: Option<Vec<Epsilon>>,
+    pub(crate) alpha: Option<Vec<f64>>,
+    pub(crate) seed: Option<Vec<u32>>,
+    /// Any setting of the command, and its values.
+    #[serde(default)]
+    pub(crate) distill: BTreeMap<String, Vec<Value>>,
+    #[serde(default)]
+    pub(crate) tune: BTreeMap<String, Vec<Value>>,
+    #[serde(default)]
+    pub(crate) transfer: BTreeMap<String, Vec<Value>>,
+}
+
+/// A large model.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Teacher {
+    pub(crate) model: ModelSource,
+}
+
+/// A small model: one that is there, or settings of `post-native distill` that make one of a teacher.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Student {
+    pub(crate) model: Option<ModelSource>,
+    pub(crate) distill: Option<Table>,
+    /// Of which teachers it is a student; of all, if left out.
+    pub(crate) teachers: Option<Vec<String>>,
+}
+
+/// A task, and what plays its private rows.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Task {
+    pub(crate) task: String,
+    pub(crate) train: Vec<PathBuf>,
+    pub(crate) test: Vec<PathBuf>,
+    /// Settings for this task alone.
+    #[serde(default)]
+    pub(crate) tune: Table,
+    #[serde(default)]
+    pub(crate) transfer: Table,
+}
+
+/// A public set.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Public {
+    pub(crate) data: Vec<PathBuf>,
+    /// For which tasks; for all, if left out.
+    pub(crate) tasks: Option<Vec<String>>,
+}
+
+/// Settings of `post-native tune`: for all runs, and on top of them for some.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Tune {
+    /// With DP.
+    #[serde(default)]
+    pub(crate) private: Table,
+    /// Without.
+    #[serde(default)]
+    pub(crate) plain: Table,
+    /// On the teacher.
+    #[serde(default)]
+    pub(crate) teacher: Table,
+    #[serde(flatten)]
+    pub(crate) all: Table,
+}
+
+/// A privacy budget: a number, or "inf" for none.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Epsilon(pub(crate) Option<f64>);
+
+impl<'de> Deserialize<'de> for Epsilon {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match Value::deserialize(from)? {
+            Value::Integer(epsilon) if epsilon > 0 => Ok(Self(Some(epsilon as f64))),
+            Value::Float(epsilon) if epsilon > 0.0 && epsilon.is_finite() => {
+                Ok(Self(Some(epsilon)))
+            }
+            Value::Float(epsilon) if epsilon == f64::INFINITY => Ok(Self(None)),
+            Value::String(word) if word == "inf" => Ok(Self(None)),
+            other => Err(serde::de::Error::custom(format!(
+                "epsilon is a number above 0, or \"inf\" for no privacy, not {other}"
+            ))),
+        }
+    }
+}
+
+impl Serialize for Epsilon {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(to)
+    }
+}
+
+impl fmt::Display for Epsilon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(epsilon) => write!(f, "{epsilon}"),
+            None => write!(f, "∞"),
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// When it can't be read, isn't TOML, or says something that makes no experiment.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        Self::parse(&files::read_text(path)?).with_context(|| path.display().to_string())
+    }
+
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text).map_err(|error| Usage(error.to_string()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        let some = |what: &str, there| match there {
+            true => Ok(()),
+            false => Err(Usage(format!("an experiment needs {what}"))),
+        };
+        some("a method", !self.methods.is_empty())?;
+        some("a [teachers.NAME]", !self.teachers.is_empty())?;
+        some("a [tasks.NAME]", !self.tasks.is_empty())?;
+        let needs = |need: fn(Method) -> bool| self.methods.iter().any(|&method| need(method));
+        let students = !needs(Method::needs_student) || !self.students.is_empty();
+        some("a [students.NAME] for its methods", students)?;
+        let publics = !needs(Method::needs_public) || !self.publics.is_empty();
+        some("a [publics.NAME] for its methods", publics)?;
+        for (name, student) in &self.students {
+            if student.model.is_some() == student.distill.is_some() {
+                let error = Usage(format!("[students.{name}] needs `model` or `distill`"));
+                return Err(error).hint("name a model that is there, or say how to distil one");
+            }
+            known("teacher", student.teachers.as_deref(), &self.teachers)?;
+        }
+        for public in self.publics.values() {
+            known("task", public.tasks.as_deref(), &self.tasks)?;
+        }
+        let grid = &self.grid;
+        known("teacher", grid.teacher.as_deref(), &self.teachers)?;
+        known("student", grid.student.as_deref(), &self.students)?;
+        known("task", grid.task.as_deref(), &self.tasks)?;
+        known("public set", grid.public.as_deref(), &self.publics)
+    }
+}
+
+fn known<T>(what: &str, names: Option<&[String]>, among: &BTreeMap<String, T>) -> Result<()> {
+    let mut names = names.unwrap_or_default().iter();
+    match names.find(|name| !among.contains_key(*name)) {
+        None => Ok(()),
+        Some(name) => {
+            let there: Vec<&str> = among.keys().map(String::as_str).collect();
+            Err(Usage(format!("there is no {what} `{name}`")))
+                .hint(format!("those named are: {}", there.join(", ")))
+        }
+    }
+}
+
+/// Settings with those of the file under `config`, if there is one, below them.
+///
+/// # Errors
+/// When that file can't be read or isn't TOML.
+pub(super) fn with_file(settings: &Table) -> Result<Table> {
+    let Some(path) = settings.get("config") else {
+        return Ok(settings.clone());
+    };
+    let path = path
+        .as_str()
+        .ok_or_else(|| Usage(format!("`config` names a file, it is not {path}")))?;
+    let mut table: Table = files::read_text(Path::new(path))?
+        .parse()
+        .map_err(|error| Usage(format!("{path} is not TOML: {error}")))?;
+    overlay(&mut table, settings);
+    table.remove("config");
+    Ok(table)
+}
+
+/// Puts the settings of `upper` over those of `lower`.
+pub(super) fn overlay(lower: &mut Table, upper: &Table) {
+    lower.extend(
+        upper
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+}

@@ -1,0 +1,370 @@
+//! The jobs that an experiment needs, each once.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use post_core::dp::receipt::sha256;
+use toml::{Table, Value};
+
+use super::config::{Config, Epsilon, overlay, with_file};
+use super::grid::{Cell, Coordinates, cells};
+use super::methods::Method;
+use crate::failure::Usage;
+use crate::source::ModelSource;
+use crate::{files, models};
+
+/// Digits of a job's name: enough for millions of jobs.
+const DIGITS: usize = 12;
+
+/// One call of this program.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Job {
+    /// `tune-3f2a…`, also its folder's name.
+    pub(crate) name: String,
+    pub(crate) command: &'static str,
+    /// All but what other jobs make.
+    pub(crate) settings: Table,
+    pub(crate) needs: Vec<Need>,
+    /// The cell's values that it was made for first.
+    pub(crate) what: String,
+}
+
+/// A setting that is a file which another job makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Need {
+    pub(crate) setting: &'static str,
+    pub(crate) job: String,
+    /// In that job's folder.
+    pub(crate) file: &'static str,
+}
+
+/// A number that will stand in the table.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Planned {
+    pub(crate) method: Method,
+    pub(crate) coordinates: Coordinates,
+    /// The job that measures it.
+    pub(crate) eval: String,
+    /// The jobs that train for it: what it costs.
+    pub(crate) training: Vec<String>,
+}
+
+/// All jobs, those first that others need, and all rows of the table.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) rows: Vec<Planned>,
+}
+
+/// Hashes of the files that jobs read, so that a changed file makes new jobs.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs {
+    known: HashMap<String, String>,
+}
+
+/// On which model a prompt is tuned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum On {
+    Student,
+    Teacher,
+}
+
+impl Plan {
+    /// # Errors
+    /// When a file that the experiment names is missing or can't be read.
+    pub(crate) fn new(config: &Config, inputs: &mut Inputs) -> Result<Self> {
+        let mut planner = Planner {
+            config,
+            inputs,
+            plan: Self::default(),
+        };
+        for cell in cells(config) {
+            for &method in &config.methods {
+                planner.row(&cell, method)?;
+            }
+        }
+        Ok(planner.plan)
+    }
+
+    pub(crate) fn job(&self, name: &str) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.name == name)
+    }
+}
+
+struct Planner<'a> {
+    config: &'a Config,
+    inputs: &'a mut Inputs,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    fn row(&mut self, cell: &Cell, method: Method) -> Result<()> {
+        let coordinates = cell.coordinates(method);
+        let same = |row: &Planned| row.method == method && row.coordinates == coordinates;
+        if self.plan.rows.iter().any(same) {
+            return Ok(());
+        }
+        let mut eval = Table::new();
+        let mut needs = Vec::new();
+        match method {
+            Method::ZeroShot => self.teacher(cell, &mut eval, "model")?,
+            Method::StudentZeroShot => self.student(cell, &mut eval, &mut needs, "model")?,
+            Method::Student => {
+                self.student(cell, &mut eval, &mut needs, "model")?;
+                needs.push(prompt(self.tune(cell, On::Student, cell.epsilon)?));
+            }
+            Method::Direct | Method::LogitArithmetic => {
+                self.teacher(cell, &mut eval, "model")?;
+                needs.push(prompt(self.tune(cell, On::Student, cell.epsilon)?));
+                if method == Method::LogitArithmetic {
+                    self.student(cell, &mut eval, &mut needs, "student")?;
+                }
+            }
+            Method::Post => {
+                self.teacher(cell, &mut eval, "model")?;
+                needs.push(prompt(self.transfer(cell)?));
+            }
+            Method::TeacherTuned | Method::UpperBound => {
+                self.teacher(cell, &mut eval, "model")?;
+                let epsilon = match method {
+                    Method::UpperBound => Epsilon(None),
+                    _ => cell.epsilon,
+                };
+                needs.push(prompt(self.tune(cell, On::Teacher, epsilon)?));
+            }
+        }
+        let training = self.all_needed(&needs);
+        let eval = self.eval(cell, method, eval, needs)?;
+        self.plan.rows.push(Planned {
+            method,
+            coordinates,
+            eval,
+            training,
+        });
+        Ok(())
+    }
+
+    fn eval(
+        &mut self,
+        cell: &Cell,
+        method: Method,
+        own: Table,
+        needs: Vec<Need>,
+    ) -> Result<String> {
+        let mut settings = with_file(&self.config.eval)?;
+        overlay(&mut settings, &own);
+        let task = &self.config.tasks[&cell.task];
+        settings.insert("task".into(), task.task.as_str().into());
+        settings.insert("data".into(), paths(&task.test));
+        let what = format!("{}: {}", method.label(), told(&cell.coordinates(method)));
+        self.job("eval", settings, needs, what)
+    }
+
+    fn tune(&mut self, cell: &Cell, on: On, epsilon: Epsilon) -> Result<String> {
+        let (tune, task) = (&self.config.tune, &self.config.tasks[&cell.task]);
+        let mut settings = with_file(&tune.all)?;
+        overlay(
+            &mut settings,
+            &with_file(match epsilon.0 {
+                Some(_) => &tune.private,
+                None => &tune.plain,
+            })?,
+        );
+        if on == On::Teacher {
+            overlay(&mut settings, &with_file(&tune.teacher)?);
+        }
+        overlay(&mut settings, &with_file(&task.tune)?);
+        overlay(&mut settings, &cell.settings("tune"));
+        match epsilon.0 {
+            Some(epsilon) => settings.insert("target_epsilon".into(), epsilon.into()),
+            None => settings.insert("no_dp".into(), true.into()),
+        };
+        settings.insert("seed".into(), i64::from(cell.seed).into());
+        settings.insert("task".into(), task.task.as_str().into());
+        settings.insert("data".into(), paths(&task.train));
+        let mut needs = Vec::new();
+        let method = match on {
+            On::Student => {
+                self.student(cell, &mut settings, &mut needs, "student")?;
+                Method::Student
+            }
+            On::Teacher => {
+                self.teacher(cell, &mut settings, "student")?;
+                Method::TeacherTuned
+            }
+        };
+        let mut coordinates = cell.coordinates(method);
+        coordinates.insert("epsilon".into(), epsilon.to_string().into());
+        self.job("tune", settings, needs, told(&coordinates))
+    }
+
+    fn transfer(&mut self, cell: &Cell) -> Result<String> {
+        let task = &self.config.tasks[&cell.task];
+        let mut settings = with_file(&self.config.transfer)?;
+        overlay(&mut settings, &with_file(&task.transfer)?);
+        overlay(&mut settings, &cell.settings("transfer"));
+        if let Some(alpha) = cell.alpha {
+            settings.insert("alpha".into(), alpha.into());
+        }
+        settings.insert("seed".into(), i64::from(cell.seed).into());
+        settings.insert("task".into(), task.task.as_str().into());
+        let public = cell
+            .public
+            .as_ref()
+            .and_then(|name| self.config.publics.get(name));
+        let public = public.context("a transfer needs a public set")?;
+        settings.insert("public".into(), paths(&public.data));
+        let mut needs = vec![prompt(self.tune(cell, On::Student, cell.epsilon)?)];
+        self.student(cell, &mut settings, &mut needs, "student")?;
+        self.teacher(cell, &mut settings, "teacher")?;
+        self.job(
+            "transfer",
+            settings,
+            needs,
+            told(&cell.coordinates(Method::Post)),
+        )
+    }
+
+    fn teacher(&self, cell: &Cell, settings: &mut Table, setting: &str) -> Result<()> {
+        let model = &self.config.teachers[&cell.teacher].model;
+        settings.insert(setting.to_owned(), model.to_string().into());
+        Ok(())
+    }
+
+    /// The student's model, or the job that distils it.
+    fn student(
+        &mut self,
+        cell: &Cell,
+        settings: &mut Table,
+        needs: &mut Vec<Need>,
+        setting: &'static str,
+    ) -> Result<()> {
+        let student = cell
+            .student
+            .as_ref()
+            .and_then(|name| self.config.students.get(name));
+        let student = student.context("a method needs a student")?;
+        let Some(distill) = &student.distill else {
+            let model = student.model.as_ref().map(ModelSource::to_string);
+            settings.insert(setting.to_owned(), model.unwrap_or_default().into());
+            return Ok(());
+        };
+        let mut own = with_file(distill)?;
+        overlay(&mut own, &cell.settings("distill"));
+        self.teacher(cell, &mut own, "teacher")?;
+        let what = told(&cell.coordinates(Method::StudentZeroShot));
+        let job = self.job("distill", own, Vec::new(), what)?;
+        needs.push(Need {
+            setting,
+            job,
+            file: "student",
+        });
+        Ok(())
+    }
+
+    /// The job with these settings, made anew if there is none yet.
+    fn job(
+        &mut self,
+        command: &'static str,
+        settings: Table,
+        needs: Vec<Need>,
+        what: String,
+    ) -> Result<String> {
+        let mut text = format!("{command}\n{settings}\n");
+        for need in &needs {
+            text += &format!("{} = {}/{}\n", need.setting, need.job, need.file);
+        }
+        text += &self.inputs.of(&settings)?;
+        let name = format!("{command}-{}", &sha256(text.as_bytes())[..DIGITS]);
+        if self.plan.job(&name).is_none() {
+            self.plan.jobs.push(Job {
+                name: name.clone(),
+                command,
+                settings,
+                needs,
+                what,
+            });
+        }
+        Ok(name)
+    }
+
+    /// Names of the jobs that these files come from, and of those that these need.
+    fn all_needed(&self, needs: &[Need]) -> Vec<String> {
+        let mut all = BTreeSet::new();
+        let mut open: Vec<&str> = needs.iter().map(|need| need.job.as_str()).collect();
+        while let Some(name) = open.pop() {
+            if all.insert(name.to_owned()) {
+                let needs = self.plan.job(name).map_or(&[][..], |job| &job.needs);
+                open.extend(needs.iter().map(|need| need.job.as_str()));
+            }
+        }
+        all.into_iter().collect()
+    }
+}
+
+impl Inputs {
+    /// A line for each file or model that the settings name, with its hash.
+    fn of(&mut self, settings: &Table) -> Result<String> {
+        let mut lines = String::new();
+        for (name, value) in settings {
+            match (name.as_str(), value) {
+                ("data" | "public" | "text", Value::Array(patterns)) => {
+                    let patterns = patterns.iter().filter_map(Value::as_str);
+                    let patterns: Vec<PathBuf> = patterns.map(PathBuf::from).collect();
+                    for path in post_data::files::expand(&patterns)? {
+                        lines += &self.line(&path.display().to_string(), || hash(&path))?;
+                    }
+                }
+                ("model" | "teacher" | "student", Value::String(source)) => {
+                    let parsed: ModelSource = source
+                        .parse()
+                        .map_err(|error| Usage(format!("`{name} = \"{source}\"`: {error}")))?;
+                    lines += &self.line(source, || models::hash(&parsed))?;
+                }
+                ("task", Value::String(path)) if Path::new(path).is_file() => {
+                    lines += &self.line(path, || hash(Path::new(path)))?;
+                }
+                _ => {}
+            }
+        }
+        Ok(lines)
+    }
+
+    fn line(&mut self, name: &str, hash: impl FnOnce() -> Result<String>) -> Result<String> {
+        if !self.known.contains_key(name) {
+            self.known.insert(name.to_owned(), hash()?);
+        }
+        Ok(format!("{name} {}\n", self.known[name]))
+    }
+}
+
+fn hash(path: &Path) -> Result<String> {
+    Ok(sha256(&files::map(path)?))
+}
+
+fn prompt(job: String) -> Need {
+    Need {
+        setting: "prompt",
+        job,
+        file: "prompt",
+    }
+}
+
+fn paths(paths: &[PathBuf]) -> Value {
+    let text = |path: &PathBuf| Value::String(path.to_string_lossy().into_owned());
+    Value::Array(paths.iter().map(text).collect())
+}
+
+/// `epsilon 8, seed 0`
+pub(super) fn told(coordinates: &Coordinates) -> String {
+    let pair = |(axis, value): (&String, &Value)| match value {
+        Value::String(text) => format!("{axis} {text}"),
+        other => format!("{axis} {other}"),
+    };
+    coordinates.iter().map(pair).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+#[path = "jobs_tests.rs"]
+mod tests;

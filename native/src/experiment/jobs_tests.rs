@@ -1,0 +1,168 @@
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+
+use super::*;
+
+/// Files that an experiment can name, and its text.
+fn files(folder: &Path) -> impl Fn(&str) -> String {
+    for name in ["t.gguf", "s.gguf", "train.csv", "test.csv", "public.csv"] {
+        fs::write(folder.join(name), name).unwrap();
+    }
+    let folder = folder.display().to_string();
+    move |more| {
+        format!(
+            r#"
+title = "Small"
+methods = ["zero-shot", "direct", "post", "upper-bound"]
+[teachers.t]
+model = "{folder}/t.gguf"
+[students.s]
+model = "{folder}/s.gguf"
+[tasks.films]
+task = "sst2"
+train = ["{folder}/train.csv"]
+test = ["{folder}/test.csv"]
+transfer.learning_rate = 0.25
+[publics.p]
+data = ["{folder}/public.csv"]
+[tune]
+steps = 3
+private.steps = 7
+{more}
+"#
+        )
+    }
+}
+
+fn plan(text: &str) -> Plan {
+    Plan::new(&Config::parse(text).unwrap(), &mut Inputs::default()).unwrap()
+}
+
+fn commands(plan: &Plan, command: &str) -> usize {
+    plan.jobs
+        .iter()
+        .filter(|job| job.command == command)
+        .count()
+}
+
+#[test]
+fn what_cells_share_is_done_once_and_before_it_is_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = files(folder.path());
+    let plan = plan(&text(
+        "[grid]\nepsilon = [\"inf\", 8]\nalpha = [0.0, 1.0]\nseed = [0, 1]",
+    ));
+    // On the student for each ε and seed, on the teacher for each seed.
+    assert_eq!(commands(&plan, "tune"), 4 + 2);
+    assert_eq!(commands(&plan, "transfer"), 8);
+    // Zero-shot once, direct for each ε and seed, POST for each transfer, the bound for each seed.
+    assert_eq!(commands(&plan, "eval"), 1 + 4 + 8 + 2);
+    assert_eq!(plan.rows.len(), 1 + 4 + 8 + 2);
+    for (at, job) in plan.jobs.iter().enumerate() {
+        let before = |need: &Need| plan.jobs[..at].iter().any(|job| job.name == need.job);
+        assert!(job.needs.iter().all(before), "{}", job.name);
+    }
+}
+
+#[test]
+fn only_prompts_tuned_on_the_teacher_show_it_the_private_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(&files(folder.path())(""));
+    let private = |job: &Job| format!("{:?}", job.settings).contains("train.csv");
+    let teacher = |job: &Job| format!("{:?}", job.settings).contains("t.gguf");
+    for row in &plan.rows {
+        let training = row.training.iter().filter_map(|name| plan.job(name));
+        let leaks = training.into_iter().any(|job| private(job) && teacher(job));
+        assert_eq!(leaks, row.method.leaks(), "{:?}", row.method);
+    }
+}
+
+#[test]
+fn settings_come_from_the_general_to_the_special() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = files(folder.path());
+    let steps = |more: &str| {
+        let plan = plan(&text(more));
+        let tune = plan.jobs.iter().find(|job| job.command == "tune").unwrap();
+        tune.settings["steps"].as_integer().unwrap()
+    };
+    assert_eq!(steps(""), 3);
+    assert_eq!(steps("[grid]\nepsilon = [8]"), 7);
+    assert_eq!(steps("[grid]\nepsilon = [8]\ntune.steps = [9]"), 9);
+    let plan = plan(&text(
+        "[grid]\nalpha = [0.5]\n[transfer]\nlearning_rate = 1.0",
+    ));
+    let transfer = plan
+        .jobs
+        .iter()
+        .find(|job| job.command == "transfer")
+        .unwrap();
+    let setting = |name: &str| transfer.settings[name].as_float().unwrap();
+    assert_eq!((setting("learning_rate"), setting("alpha")), (0.25, 0.5));
+}
+
+#[test]
+fn a_changed_file_makes_new_jobs_and_nothing_else_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = files(folder.path());
+    let names = || {
+        plan(&text(""))
+            .jobs
+            .into_iter()
+            .map(|job| job.name)
+            .collect::<Vec<_>>()
+    };
+    let before = names();
+    assert_eq!(before, names());
+    fs::write(folder.path().join("public.csv"), "others").unwrap();
+    let after = names();
+    let changed = before.iter().zip(&after).filter(|(a, b)| a != b);
+    let changed: Vec<&str> = changed.map(|(a, _)| a.split('-').next().unwrap()).collect();
+    assert_eq!(changed, ["transfer", "eval"]);
+}
+
+#[test]
+fn a_student_that_is_distilled_is_distilled_once_for_all_seeds() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = files(folder.path())("[grid]\nseed = [0, 1]\ndistill.steps = [1, 2]");
+    let data = format!(
+        "distill = {{ data = [\"{}/public.csv\"] }}",
+        folder.path().display()
+    );
+    let model = format!("model = \"{}/s.gguf\"", folder.path().display());
+    let plan = plan(&text.replace(&model, &data));
+    assert_eq!(commands(&plan, "distill"), 2);
+    let direct = plan
+        .rows
+        .iter()
+        .find(|row| row.method == Method::Direct)
+        .unwrap();
+    assert_eq!(direct.training.len(), 2, "distilling and tuning");
+}
+
+#[test]
+fn an_experiment_that_makes_none_is_refused_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = files(folder.path());
+    let error = |text: &str| format!("{:#}", Config::parse(text).unwrap_err());
+    let cases = [
+        (text("[grid]\nepsilon = [-1]"), "a number above 0"),
+        (text("[grid]\nteacher = [\"x\"]"), "no teacher `x`"),
+        (text("[grid]\nsteps = [1]"), "unknown field `steps`"),
+        (text("").replace("\"post\"", "\"posts\""), "posts"),
+        (
+            text("").replace("[publics.p]", "[publics.p]\ntasks = [\"x\"]"),
+            "no task `x`",
+        ),
+        (text("[students.b]"), "needs `model` or `distill`"),
+    ];
+    for (text, part) in cases {
+        let error = error(&text);
+        assert!(error.contains(part), "{error}");
+    }
+    let missing = text("").replace("train.csv", "gone.csv");
+    let config = Config::parse(&missing).unwrap();
+    let error = Plan::new(&config, &mut Inputs::default()).unwrap_err();
+    assert!(format!("{error:#}").contains("gone.csv"), "{error:#}");
+}

@@ -1,0 +1,117 @@
+//! What can be measured in a cell of the grid, what it costs in privacy, and what it depends on.
+
+use serde::{Deserialize, Serialize};
+
+/// Ways to get the large model to do the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Method {
+    /// The teacher, asked without a prompt.
+    ZeroShot,
+    /// The student, asked without a prompt.
+    StudentZeroShot,
+    /// The student behind the prompt that was tuned on it.
+    Student,
+    /// The teacher behind the student's prompt as it is.
+    Direct,
+    /// z_t + z_s^p − z_s, the student beside the teacher.
+    LogitArithmetic,
+    /// The teacher behind the transferred prompt.
+    Post,
+    /// The teacher behind a prompt tuned on it with the cell's ε.
+    TeacherTuned,
+    /// The teacher behind a prompt tuned on it without DP.
+    UpperBound,
+}
+
+impl Method {
+    /// In tables.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::ZeroShot => "teacher, zero-shot",
+            Self::StudentZeroShot => "student, zero-shot",
+            Self::Student => "student + its prompt",
+            Self::Direct => "teacher + the student's prompt as it is",
+            Self::LogitArithmetic => "teacher + what the prompt changes in the student's logits",
+            Self::Post => "teacher + transferred prompt (POST)",
+            Self::TeacherTuned => "teacher + prompt tuned on it",
+            Self::UpperBound => "teacher + prompt tuned on it, no DP",
+        }
+    }
+
+    /// Who learns what of the private rows.
+    pub(crate) fn privacy(self) -> &'static str {
+        match self {
+            Self::ZeroShot | Self::StudentZeroShot => "no private row is used",
+            Self::Student => "ε to whoever gets the prompt; no teacher takes part",
+            Self::Direct | Self::Post => "ε to the provider, who gets the prompt alone",
+            Self::LogitArithmetic => {
+                "ε to the provider, who runs the student beside the teacher for each text"
+            }
+            Self::TeacherTuned => "the provider sees every private row; ε to the prompt's users",
+            Self::UpperBound => {
+                "none: the provider sees every private row, and the prompt may leak them"
+            }
+        }
+    }
+
+    /// Whether the provider gets to see private rows.
+    pub(crate) fn leaks(self) -> bool {
+        matches!(self, Self::TeacherTuned | Self::UpperBound)
+    }
+
+    pub(crate) fn needs_student(self) -> bool {
+        !matches!(self, Self::ZeroShot | Self::TeacherTuned | Self::UpperBound)
+    }
+
+    pub(crate) fn needs_public(self) -> bool {
+        self == Self::Post
+    }
+
+    /// Whether an axis of the grid changes what the method gives. A student is distilled once, whatever
+    /// the seed.
+    pub(crate) fn depends_on(self, axis: &str) -> bool {
+        let tuned = !matches!(self, Self::ZeroShot | Self::StudentZeroShot);
+        match axis.split('.').next().unwrap_or_default() {
+            "teacher" | "task" => true,
+            "student" | "distill" => self.needs_student(),
+            "public" | "alpha" | "transfer" => self.needs_public(),
+            "epsilon" => tuned && self != Self::UpperBound,
+            "seed" | "tune" => tuned,
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_depends_on_what_it_uses() {
+        let axes = [
+            "teacher",
+            "student",
+            "public",
+            "epsilon",
+            "seed",
+            "tune.rank",
+            "transfer.steps",
+        ];
+        let depends = |method: Method| axes.map(|axis| method.depends_on(axis));
+        let all = [true; 7];
+        assert_eq!(depends(Method::Post), all);
+        assert_eq!(
+            depends(Method::ZeroShot),
+            [true, false, false, false, false, false, false]
+        );
+        assert_eq!(
+            depends(Method::UpperBound),
+            [true, false, false, false, true, true, false]
+        );
+        assert_eq!(
+            depends(Method::Direct),
+            [true, true, false, true, true, true, false]
+        );
+    }
+}

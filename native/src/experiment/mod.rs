@@ -1,0 +1,23 @@
+//! An experiment: a grid of settings as jobs, each one call of this program, and a table of what they gave.
+//!
+//! ```text
+//! config (TOML) → cells of the grid → rows (a method in a cell) → jobs → done.json … → results, report
+//! ```
+//! A job's name is a hash of everything that its numbers depend on, so cells that ask for the same thing
+//! share it, and a job that was done is not done again, whatever else changed in the grid.
+
+mod config;
+mod grid;
+mod jobs;
+mod methods;
+mod page;
+mod pool;
+mod results;
+mod table;
+
+pub(crate) use config::Config;
+pub(crate) use jobs::{Inputs, Job, Plan};
+pub(crate) use page::page;
+pub(crate) use pool::{Events, Pool};
+pub(crate) use results::Results;
+pub(crate) use table::{gather, table};
