@@ -30,8 +30,17 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let (cli, matches) = cli::parse();
     let term = term::Terminal::new(cli.quiet);
+    if cli.end_with_stdin {
+        std::thread::spawn(end_with_stdin);
+    }
     match cli::dispatch(cli.command, &matches, &term) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),
     }
+}
+
+/// Ends the process once whoever holds the other end of stdin is gone. Runs have their checkpoints.
+fn end_with_stdin() {
+    let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+    std::process::exit(1);
 }

@@ -8,6 +8,8 @@ mod account;
 mod bad_input;
 #[path = "cli/data.rs"]
 mod data;
+#[path = "cli/experiment.rs"]
+mod experiment;
 #[path = "cli/forward.rs"]
 mod forward;
 #[path = "cli/help.rs"]

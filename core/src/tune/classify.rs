@@ -128,9 +128,54 @@ pub fn logit_arithmetic(
     rows.map(row).collect()
 }
 
+/// Batch calibration (Zhou et al. 2024): turns class logits into log-probabilities less their means
+/// over public rows, so that a class which the model favours whatever the text loses its lead.
+///
+/// `public` are class logits of public rows by the same model and prompt. Nothing private is used,
+/// so a prompt's (ε, δ) holds for calibrated answers, too. What it takes for granted is that the
+/// public rows' classes are about as frequent as those of the rows to be answered.
+pub fn calibrate(logits: &mut [Vec<f32>], public: &[Vec<f32>]) {
+    let Some(classes) = public.first().map(Vec::len) else {
+        return;
+    };
+    let mut means = vec![0.0f64; classes];
+    for row in public {
+        let sum = log_sum_exp(row);
+        for (mean, &logit) in means.iter_mut().zip(row) {
+            *mean += (f64::from(logit) - sum) / public.len() as f64;
+        }
+    }
+    for row in logits {
+        let sum = log_sum_exp(row);
+        for (logit, mean) in row.iter_mut().zip(&means) {
+            *logit = (f64::from(*logit) - sum - mean) as f32;
+        }
+    }
+}
+
+fn log_sum_exp(row: &[f32]) -> f64 {
+    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = row.iter().map(|&x| f64::from(x - largest).exp()).sum();
+    sum.ln() + f64::from(largest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_said_to_everything_is_taken_off() {
+        // Both lean to class 1; log-odds on public rows are 2 on the mean.
+        let public = [vec![0.0, 1.0], vec![-1.0, 2.0]];
+        let mut rows = [vec![0.0, 1.5], vec![1.0, 3.5]];
+        calibrate(&mut rows, &public);
+        let odds = rows.map(|row| row[1] - row[0]);
+        assert!(
+            (odds[0] + 0.5).abs() < 1e-6 && (odds[1] - 0.5).abs() < 1e-6,
+            "{odds:?}"
+        );
+        calibrate(&mut [vec![1.0]], &[]);
+    }
 
     #[test]
     fn the_students_shift_is_added_to_the_teachers_logits() {

@@ -28,7 +28,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use class_head::ClassHead;
-pub use classify::{Classifier, logit_arithmetic};
+pub use classify::{Classifier, calibrate, logit_arithmetic};
 pub use config::{Optimizer, PlainTraining, Privacy, TuneConfig};
 pub use crew::{Helper, Helpers, HostGradients, Pending};
 pub use error::TuneError;

@@ -9,7 +9,7 @@ use post_core::prompt::SoftPrompt;
 use post_core::report::{Align, Table, percent};
 use post_core::task::metrics::Confusion;
 use post_core::task::{Labels, Row, Task, argmax};
-use post_core::tune::{ClassHead, Classifier, logit_arithmetic};
+use post_core::tune::{ClassHead, Classifier, calibrate, logit_arithmetic};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -54,6 +54,11 @@ pub(crate) struct Args {
     /// changes in the student's logits is added to the model's own (z + z_s^p − z_s)
     #[arg(long, value_name = "MODEL", requires = "prompt")]
     student: Option<ModelSource>,
+    /// Public rows, labels unused: what the model says to them on the whole is taken off its answers, so
+    /// that none is favoured whatever the text (batch calibration, Zhou et al. 2024)
+    #[arg(long, value_name = "FILES", num_args = 1..)]
+    #[serde(default, with = "values::paths", skip_serializing_if = "Vec::is_empty")]
+    calibrate: Vec<PathBuf>,
     /// Write each row's label, answer and class logits to a file, as JSON lines
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,
@@ -83,52 +88,69 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let source = config::required(args.model, "model")?;
     let files = config::some(&args.data, "data")?;
     let rows = data::rows(files, &task, Labels::Required, term)?;
-    let prompt = args.prompt.as_deref().map(prompts::soft).transpose()?;
+    let known = |row: &Row| row.label.context("a row without a label was evaluated");
+    let labels = rows.rows.iter().map(known).collect::<Result<Vec<_>>>()?;
     let device = args.device.open(term)?;
-    let load = |source: &ModelSource| models::load(source, &device, term);
     let answering = Answering {
+        model: models::load(&source, &device, term)?,
+        student: args
+            .student
+            .as_ref()
+            .map(|student| models::load(student, &device, term))
+            .transpose()?,
+        prompt: args.prompt.as_deref().map(prompts::soft).transpose()?,
         task: &task,
-        rows: &rows,
         micro_batch: args.micro_batch.max(1),
         term,
     };
-    let model = load(&source)?;
-    let logits = match (&args.student, &prompt) {
-        (Some(student), Some(prompt)) => {
-            let plain = answering.logits(&model, None)?;
-            drop(model);
-            let student = load(student)?;
-            let before = answering.logits(&student, None)?;
-            let behind = answering.logits(&student, Some(prompt))?;
-            logit_arithmetic(&plain, &before, &behind)
-        }
-        (_, prompt) => answering.logits(&model, prompt.as_ref())?,
-    };
-    let known = |row: &Row| row.label.context("a row without a label was evaluated");
-    let labels = rows.rows.iter().map(known).collect::<Result<Vec<_>>>()?;
+    let mut logits = answering.answer(&rows)?;
+    if !args.calibrate.is_empty() {
+        let public = data::rows(&args.calibrate, &task, Labels::Unused, term)?;
+        calibrate(&mut logits, &answering.answer(&public)?);
+    }
     if let Some(path) = &args.answers {
         files::write_atomic(path, answers(&task, &labels, &logits)?.as_bytes())?;
     }
     say(&confusion(&task, &labels, &logits), args.json)
 }
 
-/// The rows to answer, and how.
+/// What answers, and how.
 struct Answering<'a> {
+    model: Loaded,
+    /// Where the prompt stays before the student.
+    student: Option<Loaded>,
+    prompt: Option<SoftPrompt>,
     task: &'a Task,
-    rows: &'a Rows,
     micro_batch: usize,
     term: &'a Terminal,
 }
 
 impl Answering<'_> {
-    /// Class logits of every row by a model, behind a prompt or zero-shot.
-    fn logits(&self, model: &Loaded, prompt: Option<&SoftPrompt>) -> Result<Vec<Vec<f32>>> {
+    /// Class logits of every row.
+    fn answer(&self, rows: &Rows) -> Result<Vec<Vec<f32>>> {
+        match (&self.student, &self.prompt) {
+            (Some(student), Some(prompt)) => Ok(logit_arithmetic(
+                &self.logits(&self.model, None, rows)?,
+                &self.logits(student, None, rows)?,
+                &self.logits(student, Some(prompt), rows)?,
+            )),
+            (_, prompt) => self.logits(&self.model, prompt.as_ref(), rows),
+        }
+    }
+
+    /// Class logits by a model, behind a prompt or zero-shot.
+    fn logits(
+        &self,
+        model: &Loaded,
+        prompt: Option<&SoftPrompt>,
+        rows: &Rows,
+    ) -> Result<Vec<Vec<f32>>> {
         if let Some(prompt) = prompt {
             prompt.fits(&model.name, model.lm.config().hidden_size)?;
         }
         let virtual_tokens = prompt.map_or(0, SoftPrompt::num_virtual_tokens);
         let encoder = model.encoder(self.task, virtual_tokens)?;
-        let examples = self.rows.encode(&encoder)?;
+        let examples = rows.encode(&encoder)?;
         let head = ClassHead::new(&model.lm, encoder.words());
         let classifier = Classifier::new(Arc::clone(&model.lm), head, prompt)?;
         let mut progress = Progress::new(*self.term, "eval", examples.len() as u64, 0);

@@ -47,6 +47,9 @@ pub(crate) struct Args {
     /// Jobs at a time on each device
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
     jobs: u8,
+    /// Check the file and count its jobs; models and data need not be there
+    #[arg(long, conflicts_with_all = ["dry_run", "json"])]
+    check: bool,
     /// Print the calls of all jobs, those that are done marked, and run none
     #[arg(long)]
     dry_run: bool,
@@ -61,10 +64,18 @@ pub(crate) struct Args {
 /// When the experiment's file is bad, a file that it names is missing, or a job failed.
 pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
     let config = Config::read(&args.config)?;
-    let plan = Plan::new(&config, &mut Inputs::default())
-        .with_context(|| args.config.display().to_string())?;
+    let mut inputs = match args.check {
+        true => Inputs::unread(),
+        false => Inputs::default(),
+    };
+    let plan =
+        Plan::new(&config, &mut inputs).with_context(|| args.config.display().to_string())?;
     for job in &plan.jobs {
         check(job).with_context(|| format!("{}: {}", args.config.display(), job.command))?;
+    }
+    if args.check {
+        let (jobs, rows) = (plan.jobs.len(), plan.rows.len());
+        return Ok(term::data(format!("{jobs} jobs for {rows} numbers"))?);
     }
     let folder = folder(args);
     let places = (0..args.jobs).flat_map(|_| args.devices.iter().cloned());

@@ -34,6 +34,9 @@ pub(crate) struct Cli {
     /// Say nothing but results, warnings and errors
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
+    /// End when stdin does: a job must not outlive the experiment that started it
+    #[arg(long, global = true, hide = true)]
+    pub(crate) end_with_stdin: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

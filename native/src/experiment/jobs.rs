@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use post_core::dp::receipt::sha256;
 use toml::{Table, Value};
 
-use super::config::{Config, Epsilon, overlay, with_file};
+use super::config::{Config, Epsilon, Public, overlay, with_file};
 use super::grid::{Cell, Coordinates, cells};
 use super::methods::Method;
 use crate::failure::Usage;
@@ -61,6 +61,8 @@ pub(crate) struct Plan {
 #[derive(Debug, Default)]
 pub(crate) struct Inputs {
     known: HashMap<String, String>,
+    /// Nothing is read; names of jobs then say nothing of what files hold.
+    unread: bool,
 }
 
 /// On which model a prompt is tuned.
@@ -109,6 +111,10 @@ impl Planner<'_> {
         let mut needs = Vec::new();
         match method {
             Method::ZeroShot => self.teacher(cell, &mut eval, "model")?,
+            Method::Calibrated => {
+                self.teacher(cell, &mut eval, "model")?;
+                eval.insert("calibrate".into(), paths(&self.public(cell)?.data));
+            }
             Method::StudentZeroShot => self.student(cell, &mut eval, &mut needs, "model")?,
             Method::Student => {
                 self.student(cell, &mut eval, &mut needs, "model")?;
@@ -209,12 +215,7 @@ impl Planner<'_> {
         }
         settings.insert("seed".into(), i64::from(cell.seed).into());
         settings.insert("task".into(), task.task.as_str().into());
-        let public = cell
-            .public
-            .as_ref()
-            .and_then(|name| self.config.publics.get(name));
-        let public = public.context("a transfer needs a public set")?;
-        settings.insert("public".into(), paths(&public.data));
+        settings.insert("public".into(), paths(&self.public(cell)?.data));
         let mut needs = vec![prompt(self.tune(cell, On::Student, cell.epsilon)?)];
         self.student(cell, &mut settings, &mut needs, "student")?;
         self.teacher(cell, &mut settings, "teacher")?;
@@ -224,6 +225,12 @@ impl Planner<'_> {
             needs,
             told(&cell.coordinates(Method::Post)),
         )
+    }
+
+    fn public(&self, cell: &Cell) -> Result<&Public> {
+        let name = cell.public.as_ref();
+        let public = name.and_then(|name| self.config.publics.get(name));
+        public.context("a method needs a public set")
     }
 
     fn teacher(&self, cell: &Cell, settings: &mut Table, setting: &str) -> Result<()> {
@@ -304,12 +311,23 @@ impl Planner<'_> {
 }
 
 impl Inputs {
+    /// For plans that nobody runs: no file is looked at.
+    pub(crate) fn unread() -> Self {
+        Self {
+            unread: true,
+            ..Self::default()
+        }
+    }
+
     /// A line for each file or model that the settings name, with its hash.
     fn of(&mut self, settings: &Table) -> Result<String> {
         let mut lines = String::new();
+        if self.unread {
+            return Ok(lines);
+        }
         for (name, value) in settings {
             match (name.as_str(), value) {
-                ("data" | "public" | "text", Value::Array(patterns)) => {
+                ("data" | "public" | "text" | "calibrate", Value::Array(patterns)) => {
                     let patterns = patterns.iter().filter_map(Value::as_str);
                     let patterns: Vec<PathBuf> = patterns.map(PathBuf::from).collect();
                     for path in post_data::files::expand(&patterns)? {

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Method {
     /// The teacher, asked without a prompt.
     ZeroShot,
+    /// The same, less what the teacher says to public rows on the whole.
+    Calibrated,
     /// The student, asked without a prompt.
     StudentZeroShot,
     /// The student behind the prompt that was tuned on it.
@@ -29,6 +31,7 @@ impl Method {
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::ZeroShot => "teacher, zero-shot",
+            Self::Calibrated => "teacher, zero-shot, calibrated on public rows",
             Self::StudentZeroShot => "student, zero-shot",
             Self::Student => "student + its prompt",
             Self::Direct => "teacher + the student's prompt as it is",
@@ -42,7 +45,7 @@ impl Method {
     /// Who learns what of the private rows.
     pub(crate) fn privacy(self) -> &'static str {
         match self {
-            Self::ZeroShot | Self::StudentZeroShot => "no private row is used",
+            Self::ZeroShot | Self::Calibrated | Self::StudentZeroShot => "no private row is used",
             Self::Student => "ε to whoever gets the prompt; no teacher takes part",
             Self::Direct | Self::Post => "ε to the provider, who gets the prompt alone",
             Self::LogitArithmetic => {
@@ -61,21 +64,28 @@ impl Method {
     }
 
     pub(crate) fn needs_student(self) -> bool {
-        !matches!(self, Self::ZeroShot | Self::TeacherTuned | Self::UpperBound)
+        !matches!(
+            self,
+            Self::ZeroShot | Self::Calibrated | Self::TeacherTuned | Self::UpperBound
+        )
     }
 
     pub(crate) fn needs_public(self) -> bool {
-        self == Self::Post
+        matches!(self, Self::Post | Self::Calibrated)
     }
 
     /// Whether an axis of the grid changes what the method gives. A student is distilled once, whatever
     /// the seed.
     pub(crate) fn depends_on(self, axis: &str) -> bool {
-        let tuned = !matches!(self, Self::ZeroShot | Self::StudentZeroShot);
+        let tuned = !matches!(
+            self,
+            Self::ZeroShot | Self::Calibrated | Self::StudentZeroShot
+        );
         match axis.split('.').next().unwrap_or_default() {
             "teacher" | "task" => true,
             "student" | "distill" => self.needs_student(),
-            "public" | "alpha" | "transfer" => self.needs_public(),
+            "public" => self.needs_public(),
+            "alpha" | "transfer" => self == Self::Post,
             "epsilon" => tuned && self != Self::UpperBound,
             "seed" | "tune" => tuned,
             _ => false,
@@ -104,6 +114,10 @@ mod tests {
         assert_eq!(
             depends(Method::ZeroShot),
             [true, false, false, false, false, false, false]
+        );
+        assert_eq!(
+            depends(Method::Calibrated),
+            [true, false, true, false, false, false, false]
         );
         assert_eq!(
             depends(Method::UpperBound),

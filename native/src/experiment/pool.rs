@@ -158,7 +158,9 @@ impl Pool {
         };
         let child = Command::new(&self.program)
             .args(self.arguments(job, &self.places[place]))
-            .stdin(Stdio::null())
+            // Held open as long as this process lives.
+            .arg("--end-with-stdin")
+            .stdin(Stdio::piped())
             .stdout(create(OUTPUT)?)
             .stderr(create(LOG)?)
             .spawn()

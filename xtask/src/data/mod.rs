@@ -17,6 +17,8 @@ use crate::shell::say;
 const TEST_ROWS: usize = 1000;
 /// Of which so many are left at least once each category is as frequent.
 const BALANCED_ROWS: usize = 700;
+/// Settings are chosen on so many rows of further films, never on the test rows.
+const DEV_ROWS: usize = 400;
 /// The prompt is carried over with so many public passages; more than about a hundred are enough.
 const TRANSFER_ROWS: usize = 256;
 /// The student is distilled on so many others; the teacher reads each once, a sixth of a second on
@@ -28,6 +30,9 @@ const DISTIL_ROWS: usize = 2000;
 pub(crate) struct Sets {
     pub(crate) private_train: PathBuf,
     pub(crate) private_test: PathBuf,
+    /// The rows to tune on once more, without those of some films; and those, to choose settings on.
+    pub(crate) dev_train: PathBuf,
+    pub(crate) dev_test: PathBuf,
     /// For the transfer.
     pub(crate) public: PathBuf,
     /// For the distillation: other passages, and public too.
@@ -40,6 +45,8 @@ impl Sets {
         Self {
             private_train: folder.join("private-train.csv"),
             private_test: folder.join("private-test.csv"),
+            dev_train: folder.join("dev-train.csv"),
+            dev_test: folder.join("dev-test.csv"),
             public: folder.join("public.csv"),
             distil: folder.join("distil.csv"),
         }
@@ -71,6 +78,8 @@ pub(crate) fn prepare(folder: &Path) -> Result<Sets> {
     ));
     let (train, test) = private::split_by_movie(reviews, TEST_ROWS);
     let (train, test) = (private::balanced(train), private::balanced(test));
+    let (dev_train, dev_test) = private::split_by_movie(train.clone(), DEV_ROWS);
+    let (dev_train, dev_test) = (private::balanced(dev_train), private::balanced(dev_test));
     say(&format!(
         "{} to tune on, {} of other films to test on, half of them fresh",
         train.len(),
@@ -91,6 +100,8 @@ pub(crate) fn prepare(folder: &Path) -> Result<Sets> {
         .with_context(|| format!("cannot create {}", folder.display()))?;
     write_private(&sets.private_train, &train)?;
     write_private(&sets.private_test, &test)?;
+    write_private(&sets.dev_train, &dev_train)?;
+    write_private(&sets.dev_test, &dev_test)?;
     write_public(&sets.public, transfer)?;
     write_public(&sets.distil, &others[..DISTIL_ROWS])?;
     Ok(sets)

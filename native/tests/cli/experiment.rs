@@ -1,0 +1,281 @@
+//! Experiments: the files of the repository, and a small one run, killed, repeated and broken.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::journey::Place;
+use super::{stderr, stdout};
+
+const SMALL: &str = r#"
+title = "Small"
+methods = ["zero-shot", "calibrated", "student-zero-shot", "student", "direct", "logit-arithmetic", "post", "teacher-tuned", "upper-bound"]
+[grid]
+epsilon = ["inf", 8]
+seed = [0, 1]
+[teachers.tiny]
+model = "@teacher"
+[students.two-blocks]
+distill = { blocks = [0, 2], steps = 0 }
+[tasks.toy]
+task = "@toy.toml"
+train = ["@rows.csv"]
+test = ["@rows.csv"]
+[publics.same]
+data = ["@rows.csv"]
+[tune]
+num_virtual_tokens = 4
+expected_batch = 8.0
+steps = 3
+private = { target_delta = 1e-3 }
+[transfer]
+steps = 3
+batch = 8
+words = "labels"
+"#;
+
+fn experiment(place: &Place, text: &str, flags: &[&str]) -> std::process::Output {
+    command(place, text, flags).output().unwrap()
+}
+
+fn command(place: &Place, text: &str, flags: &[&str]) -> Command {
+    let folder = place.path("");
+    let text = text.replace('@', &folder.to_string_lossy());
+    fs::write(place.path("small.toml"), text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_post-native"));
+    command
+        .arg("experiment")
+        .arg(place.path("small.toml"))
+        .arg("--run")
+        .arg(place.path("run"))
+        .args(["--devices", "cpu"])
+        .args(flags);
+    command
+}
+
+fn jobs(place: &Place) -> Vec<(String, std::time::SystemTime)> {
+    let folder = fs::read_dir(place.path("run/jobs")).unwrap();
+    let entries = folder.map(|entry| entry.unwrap().path());
+    let done = entries.filter(|path| path.join("done.json").is_file());
+    let mut jobs: Vec<_> = done
+        .map(|path| {
+            let changed = fs::metadata(path.join("done.json"))
+                .unwrap()
+                .modified()
+                .unwrap();
+            (
+                path.file_name().unwrap().to_string_lossy().into_owned(),
+                changed,
+            )
+        })
+        .collect();
+    jobs.sort();
+    jobs
+}
+
+fn count(jobs: &[(String, std::time::SystemTime)], command: &str) -> usize {
+    jobs.iter()
+        .filter(|(name, _)| name.starts_with(command))
+        .count()
+}
+
+#[test]
+fn every_experiment_of_the_repository_holds_together() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut checked = 0;
+    for folder in ["experiments/paper", "experiments/smollm2"] {
+        for entry in fs::read_dir(root.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "toml")
+            {
+                let output = Command::new(env!("CARGO_BIN_EXE_post-native"))
+                    .current_dir(&root)
+                    .arg("experiment")
+                    .arg(Path::new(folder).join(path.file_name().unwrap()))
+                    .arg("--check")
+                    .output()
+                    .unwrap();
+                assert!(
+                    output.status.success(),
+                    "{}\n{}",
+                    path.display(),
+                    stderr(&output)
+                );
+                assert!(stdout(&output).contains("jobs for"));
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked >= 11, "{checked}");
+}
+
+#[test]
+fn a_grid_is_run_once_and_its_table_has_every_method() {
+    let place = Place::new();
+    let output = experiment(&place, SMALL, &["--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let rows: Vec<Value> = serde_json::from_str(&stdout(&output)).unwrap();
+    let of = |method: &str| rows.iter().filter(|row| row["method"] == method).count();
+    // Zero-shot depends on neither ε nor seed, the bound on the seed, the others on both.
+    assert_eq!(
+        [of("zero-shot"), of("student-zero-shot"), of("upper-bound")],
+        [1, 1, 2]
+    );
+    let both = [
+        "student",
+        "direct",
+        "logit-arithmetic",
+        "post",
+        "teacher-tuned",
+    ];
+    assert_eq!(both.map(of), [4; 5]);
+    assert!(rows.iter().all(|row| row["n"] == 40));
+    let lines = fs::read_to_string(place.path("run/results.jsonl")).unwrap();
+    assert_eq!(lines.lines().count(), rows.len());
+    let page = fs::read_to_string(place.path("run/report.html")).unwrap();
+    assert!(page.contains("transferred prompt (POST)") && !page.contains("failed"));
+
+    let before = jobs(&place);
+    // On the student and on the teacher, for each ε and seed; the bound is one of the latter.
+    assert_eq!(
+        [
+            count(&before, "distill"),
+            count(&before, "tune"),
+            count(&before, "transfer")
+        ],
+        [1, 8, 4]
+    );
+    let ledgers = before.iter().filter(|(name, _)| {
+        place
+            .path("run/jobs")
+            .join(name)
+            .join("ledger.json")
+            .is_file()
+    });
+    assert_eq!(
+        ledgers.count(),
+        4,
+        "each private run has a ledger of its own"
+    );
+
+    // A wider grid does what is new, and nothing again.
+    let wider = SMALL.replace("epsilon = [\"inf\", 8]", "epsilon = [\"inf\", 8, 3]");
+    let output = experiment(&place, &wider, &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let table = stdout(&output);
+    assert!(
+        table.contains("of the gap") && table.contains('∞'),
+        "{table}"
+    );
+    let after = jobs(&place);
+    assert_eq!(count(&after, "tune"), 12);
+    assert!(
+        before.iter().all(|job| after.contains(job)),
+        "a finished job was done again"
+    );
+}
+
+#[test]
+fn a_killed_experiment_goes_on_at_its_last_step() {
+    let place = Place::new();
+    let long = SMALL
+        .replace("seed = [0, 1]", "seed = [0]")
+        .replace("epsilon = [\"inf\", 8]", "epsilon = [\"inf\"]")
+        .replace("steps = 3\nprivate", "steps = 400\nprivate");
+    let mut child = command(&place, &long, &["--quiet"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let checkpoint = || {
+        let folder = fs::read_dir(place.path("run/jobs")).ok()?;
+        let mut paths = folder.map(|entry| entry.unwrap().path());
+        paths.find(|path| path.join("checkpoint.bin").is_file())
+    };
+    let job = loop {
+        if let Some(job) = checkpoint() {
+            break job;
+        }
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before it could be killed"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    std::thread::sleep(Duration::from_millis(200));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // Its job ends with it.
+    let metrics = || {
+        fs::read_to_string(job.join("metrics.jsonl"))
+            .unwrap()
+            .lines()
+            .count()
+    };
+    let mut made = metrics();
+    loop {
+        std::thread::sleep(Duration::from_millis(300));
+        match metrics() {
+            same if same == made => break,
+            more => made = more,
+        }
+    }
+    assert!(made < 400, "it was done before it was killed");
+    let output = command(&place, &long, &[]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(metrics(), 400);
+    let log = fs::read_to_string(job.join("log.txt")).unwrap();
+    let resumed = log
+        .lines()
+        .find_map(|line| line.strip_prefix("tune: ")?.strip_suffix("/400"));
+    let resumed: usize = resumed.unwrap().parse().unwrap();
+    assert!(resumed > 0 && resumed + 1 >= made, "{resumed} of {made}");
+}
+
+#[test]
+fn a_job_that_fails_is_named_and_the_others_are_done() {
+    let place = Place::new();
+    let rows = place.path("rows.csv");
+    fs::write(place.path("none.csv"), "text,label\n").unwrap();
+    let broken = format!(
+        "{SMALL}\n[publics.none]\ndata = [\"{}\"]\n",
+        rows.with_file_name("none.csv").display()
+    );
+    let broken = broken
+        .replace("seed = [0, 1]", "seed = [0]")
+        .replace("\"inf\", 8", "\"inf\"");
+    let output = experiment(&place, &broken, &[]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for words in [
+        "transfer-",
+        "none.csv",
+        "2 of ",
+        "jobs failed",
+        "a job that it needs failed",
+    ] {
+        assert!(said.contains(words), "should say `{words}`:\n{said}");
+    }
+    let lines = fs::read_to_string(place.path("run/results.jsonl")).unwrap();
+    assert!(lines.contains("\"public\":\"same\"") && !lines.contains("\"public\":\"none\""));
+    let page = fs::read_to_string(place.path("run/report.html")).unwrap();
+    assert!(page.contains("2 jobs failed"));
+}
+
+#[test]
+fn settings_that_a_command_lacks_are_found_before_anything_runs() {
+    let place = Place::new();
+    let output = experiment(&place, &SMALL.replace("batch = 8\n", "batches = 8\n"), &[]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("small.toml: transfer") && said.contains("`batches` is no setting"),
+        "{said}"
+    );
+    assert!(!place.path("run").exists());
+}
