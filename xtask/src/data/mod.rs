@@ -24,6 +24,8 @@ const TRANSFER_ROWS: usize = 256;
 /// The student is distilled on so many others; the teacher reads each once, a sixth of a second on
 /// two cores.
 const DISTIL_ROWS: usize = 2000;
+/// As many public passages as there are private sentences play those.
+const PROXY_ROWS: usize = 11_000;
 
 /// Where the prepared sets lie.
 #[derive(Debug)]
@@ -33,6 +35,10 @@ pub(crate) struct Sets {
     /// The rows to tune on once more, without those of some films; and those, to choose settings on.
     pub(crate) dev_train: PathBuf,
     pub(crate) dev_test: PathBuf,
+    /// Public passages with their reviews' labels in the place of the private sets: what is chosen on
+    /// them costs no privacy.
+    pub(crate) proxy_train: PathBuf,
+    pub(crate) proxy_test: PathBuf,
     /// For the transfer.
     pub(crate) public: PathBuf,
     /// For the distillation: other passages, and public too.
@@ -47,6 +53,8 @@ impl Sets {
             private_test: folder.join("private-test.csv"),
             dev_train: folder.join("dev-train.csv"),
             dev_test: folder.join("dev-test.csv"),
+            proxy_train: folder.join("proxy-train.csv"),
+            proxy_test: folder.join("proxy-test.csv"),
             public: folder.join("public.csv"),
             distil: folder.join("distil.csv"),
         }
@@ -95,6 +103,10 @@ pub(crate) fn prepare(folder: &Path) -> Result<Sets> {
         "the public corpus has fewer than {needed} passages"
     );
     let (transfer, others) = passages.split_at(TRANSFER_ROWS);
+    let (distil, others) = others.split_at(DISTIL_ROWS);
+    let proxy = others[..PROXY_ROWS.min(others.len())].iter();
+    let (proxy_train, proxy_test) =
+        private::split_by_movie(proxy.map(private::Review::of).collect(), TEST_ROWS);
 
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot create {}", folder.display()))?;
@@ -103,7 +115,9 @@ pub(crate) fn prepare(folder: &Path) -> Result<Sets> {
     write_private(&sets.dev_train, &dev_train)?;
     write_private(&sets.dev_test, &dev_test)?;
     write_public(&sets.public, transfer)?;
-    write_public(&sets.distil, &others[..DISTIL_ROWS])?;
+    write_public(&sets.distil, distil)?;
+    write_private(&sets.proxy_train, &private::balanced(proxy_train))?;
+    write_private(&sets.proxy_test, &private::balanced(proxy_test))?;
     Ok(sets)
 }
 
@@ -115,8 +129,9 @@ fn write_private(path: &Path, reviews: &[private::Review]) -> Result<()> {
     )
 }
 
-fn write_public(path: &Path, passages: &[String]) -> Result<()> {
-    csv_file::write(path, ["text"], passages.iter().map(|text| [text.as_str()]))
+fn write_public(path: &Path, passages: &[public::Passage]) -> Result<()> {
+    let texts = passages.iter().map(|passage| [passage.text.as_str()]);
+    csv_file::write(path, ["text"], texts)
 }
 
 /// A text's place in a shuffled order that is the same on every machine.

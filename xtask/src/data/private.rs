@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use super::public::Passage;
 use super::{place, words};
 
 /// The columns that the task file `rotten-tomatoes` names.
@@ -24,6 +25,16 @@ pub(super) struct Review {
 }
 
 impl Review {
+    /// A public passage in the place of a private sentence.
+    pub(super) fn of(passage: &Passage) -> Self {
+        let category = if passage.liked { "fresh" } else { "rotten" };
+        Self {
+            text: passage.text.clone(),
+            category: category.to_owned(),
+            movie: format!("review {}", passage.review),
+        }
+    }
+
     /// In the order of [`HEADER`].
     pub(super) fn fields(&self) -> [&str; 3] {
         [&self.text, &self.category, &self.movie]

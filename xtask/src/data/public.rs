@@ -11,36 +11,54 @@ use super::{place, words};
 const MIN_WORDS: usize = 8;
 /// Longer sentences are left out: the private ones have 19 words on average and never more than 53.
 const MAX_WORDS: usize = 45;
+/// The label of a review that liked its film.
+const LIKED: &str = "1";
 
-/// Reads the reviews and cuts them; labels are not read, the transfer has no use for them.
+/// A piece of a review. The transfer has no use for more than its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Passage {
+    pub(super) text: String,
+    /// Whether the review that it comes from liked the film; a passage may say nothing of that.
+    pub(super) liked: bool,
+    /// The review's number.
+    pub(super) review: usize,
+}
+
+/// Reads the reviews and cuts them.
 ///
 /// # Errors
 /// When the file cannot be read.
-pub(super) fn read(path: &Path) -> Result<Vec<String>> {
+pub(super) fn read(path: &Path) -> Result<Vec<Passage>> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     parse(&text).with_context(|| format!("cannot read {}", path.display()))
 }
 
-fn parse(text: &str) -> Result<Vec<String>> {
+fn parse(text: &str) -> Result<Vec<Passage>> {
     // The file starts with a byte-order mark, which would end up inside the first quoted field.
     let table = text.trim_start_matches('\u{feff}');
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .from_reader(table.as_bytes());
     let mut passages = Vec::new();
-    for row in reader.records() {
+    for (review, row) in reader.records().enumerate() {
         let row = row?;
-        passages.extend(cut(row.get(1).context("a row without a review")?));
+        let liked = row.get(0) == Some(LIKED);
+        let texts = cut(row.get(1).context("a row without a review")?);
+        passages.extend(texts.into_iter().map(|text| Passage {
+            text,
+            liked,
+            review,
+        }));
     }
-    passages.sort_by_cached_key(|passage| place(passage));
-    passages.dedup();
+    passages.sort_by_cached_key(|passage| place(&passage.text));
+    passages.dedup_by(|a, b| a.text == b.text);
     Ok(passages)
 }
 
 /// Leaves out the passages that quote the private set.
-pub(super) fn without_overlap(mut passages: Vec<String>, known: &Runs) -> Vec<String> {
-    passages.retain(|passage| !known.quoted_in(passage));
+pub(super) fn without_overlap(mut passages: Vec<Passage>, known: &Runs) -> Vec<Passage> {
+    passages.retain(|passage| !known.quoted_in(&passage.text));
     passages
 }
 
@@ -116,20 +134,31 @@ mod tests {
 
     #[test]
     fn the_byte_order_mark_and_the_labels_are_not_text() {
-        let table = "\u{feff}\"1\",\"one two three four five six seven eight .\n\"\n";
-        assert_eq!(
-            parse(table).unwrap(),
-            ["one two three four five six seven eight."]
-        );
+        let table = "\u{feff}\"1\",\"one two three four five six seven eight .\n\"\n\
+                     \"-1\",\"eight seven six five four three two one .\n\"\n";
+        let mut passages = parse(table).unwrap();
+        passages.sort_by_key(|passage| passage.review);
+        let expected = [
+            ("one two three four five six seven eight.", true, 0),
+            ("eight seven six five four three two one.", false, 1),
+        ];
+        let passage = |(text, liked, review): (&str, bool, usize)| Passage {
+            text: text.to_owned(),
+            liked,
+            review,
+        };
+        assert_eq!(passages, expected.map(passage));
     }
 
     #[test]
     fn a_passage_that_quotes_the_private_set_is_left_out() {
         let known = Runs::of(["it is one of the best movies of the year"].into_iter());
-        let passages = vec![
-            "he said it is one of the best movies of the year.".into(),
-            "no.".into(),
-        ];
-        assert_eq!(without_overlap(passages, &known), ["no."]);
+        let passage = |text: &str| Passage {
+            text: text.to_owned(),
+            liked: true,
+            review: 0,
+        };
+        let passages = ["he said it is one of the best movies of the year.", "no."].map(passage);
+        assert_eq!(without_overlap(passages.to_vec(), &known), passages[1..]);
     }
 }
