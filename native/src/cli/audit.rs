@@ -11,6 +11,7 @@ use post_core::tune::{Optimizer, Privacy, Tuner};
 use serde::{Deserialize, Serialize};
 
 use super::{tune, values};
+use crate::failure::{Hint, Usage};
 use crate::models::{self, Loaded};
 use crate::progress::Progress;
 use crate::term::{self, Terminal};
@@ -70,6 +71,12 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let source = config::required(args.tune.student.clone(), "student")?;
     let files = config::some(&args.tune.data, "data")?;
     tune::budget(&args.tune)?;
+    if args.tune.rank.is_some() {
+        return Err(Usage(
+            "this attack reads steps of the prompt itself, not of factors".into(),
+        ))
+        .hint("leave --rank out: the guarantee does not depend on it");
+    }
     let rows = data::rows(files, &task, Labels::Required, term)?;
     let student = models::load(&source, &args.tune.device.open(term)?, term)?;
     let encoder = student.encoder(&task, args.tune.num_virtual_tokens)?;
@@ -120,7 +127,7 @@ fn attack(
 ) -> Result<Verdict> {
     let (privacy, claim) = privacy(args, examples.len())?;
     let clip = match &privacy {
-        Privacy::Private { plan, .. } => Some(plan.max_grad_norm()),
+        Privacy::Private { plan, .. } => Some(plan.clip()),
         Privacy::None(_) => None,
     };
     let mut setup = tune::setup(&args.tune, student, encoder, examples, privacy)?;
