@@ -139,7 +139,7 @@ pub(crate) struct Args {
         default_value_t = 0,
         help_heading = "Training"
     )]
-    seed: u32,
+    pub(super) seed: u32,
     /// Examples per forward pass: memory, not results, depend on it
     #[arg(
         long,
