@@ -14,7 +14,9 @@ use pollster::block_on;
 use post_core::distill::{
     Corpus, DistillConfig, Distiller, Rows, Sequence, TeacherStates, Weights, default_blocks,
 };
-use post_core::dp::{Adjacency, Budget, Entropy, Ledger, Length, Plan, PlanConfig, PrivacyUnit};
+use post_core::dp::{
+    Adjacency, Budget, Clipping, Entropy, Ledger, Length, Plan, PlanConfig, PrivacyUnit,
+};
 use post_core::model::Lm;
 use post_core::prompt::SoftPrompt;
 use post_core::task::Example;
@@ -58,6 +60,7 @@ fn private() -> Privacy {
         expected_batch: BATCH as f64,
         length: Length::Steps(1000),
         max_grad_norm: 0.1,
+        clipping: Clipping::Threshold,
         target_delta: 1e-3,
         unit: PrivacyUnit::Row,
         adjacency: Adjacency::AddRemove,

@@ -8,6 +8,7 @@ pub mod account;
 pub mod audit;
 pub mod bundle;
 pub mod checkpoint;
+pub mod cost;
 pub mod distill;
 pub mod dp;
 pub mod model;

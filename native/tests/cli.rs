@@ -4,8 +4,12 @@
 
 #[path = "cli/account.rs"]
 mod account;
+#[path = "cli/audit.rs"]
+mod audit;
 #[path = "cli/bad_input.rs"]
 mod bad_input;
+#[path = "cli/bench.rs"]
+mod bench;
 #[path = "cli/data.rs"]
 mod data;
 #[path = "cli/experiment.rs"]

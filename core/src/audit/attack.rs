@@ -5,6 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{Tensor, TensorData};
 
 use super::Planted;
+use crate::dp::{Clip, Clipping};
 use crate::model::Lm;
 use crate::optim::read;
 use crate::prompt::SoftPrompt;
@@ -26,7 +27,7 @@ const ROWS: usize = 16;
 /// to it like noise.
 pub struct Attack {
     canaries: Kernel,
-    max_grad_norm: Option<f64>,
+    clip: Option<Clip>,
     /// Σ G·Gᵀ, `[m, m]`
     gram: Vec<f64>,
     /// Σ G·(−move), `[m]`
@@ -34,7 +35,7 @@ pub struct Attack {
 }
 
 impl Attack {
-    /// On a run of the model with that head; `max_grad_norm` is what the run clips to, if it does.
+    /// On a run of the model with that head; `clip` is what the run does to gradients, if it clips.
     ///
     /// # Errors
     /// [`TuneError`] when there is no canary, or one that can't be tuned on.
@@ -43,13 +44,13 @@ impl Attack {
         lm: Arc<Lm>,
         head: ClassHead,
         num_virtual_tokens: usize,
-        max_grad_norm: Option<f64>,
+        clip: Option<Clip>,
     ) -> Result<Self, TuneError> {
         let canaries = Kernel::new(lm, head, planted.canaries(), num_virtual_tokens)?;
         let m = canaries.len();
         Ok(Self {
             canaries,
-            max_grad_norm,
+            clip,
             gram: vec![0.0; m * m],
             moves: vec![0.0; m],
         })
@@ -88,17 +89,17 @@ impl Attack {
             gradients.per_example.reshape([rows.len(), n * d])
         });
         let gradients = Tensor::cat(parts.collect(), 0);
-        match self.max_grad_norm {
-            None => gradients,
-            Some(bound) => {
-                let norm = gradients
-                    .clone()
-                    .square()
-                    .sum_dim(1)
-                    .sqrt()
-                    .clamp_min(1e-30);
-                gradients * (norm.recip() * bound).clamp_max(1.0)
+        let norm = || gradients.clone().square().sum_dim(1).sqrt();
+        let factor = self.clip.map(|clip| match clip.clipping {
+            Clipping::Threshold => {
+                let factor = norm().clamp_min(1e-30).recip() * clip.max_grad_norm;
+                factor.clamp_max(1.0)
             }
+            Clipping::Automatic { gamma } => (norm() + gamma).recip() * clip.max_grad_norm,
+        });
+        match factor {
+            None => gradients,
+            Some(factor) => gradients * factor,
         }
     }
 

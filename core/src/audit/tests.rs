@@ -6,7 +6,9 @@ use std::sync::Arc;
 use pollster::block_on;
 
 use super::*;
-use crate::dp::{Adjacency, Budget, Entropy, Ledger, Length, Plan, PlanConfig, PrivacyUnit};
+use crate::dp::{
+    Adjacency, Budget, Clip, Clipping, Entropy, Ledger, Length, Plan, PlanConfig, PrivacyUnit,
+};
 use crate::model::Lm;
 use crate::model::testing::{llama, random};
 use crate::prompt::SoftPrompt;
@@ -34,7 +36,7 @@ fn model() -> (Arc<Lm>, ClassHead, SoftPrompt) {
 }
 
 /// Tunes on the canaries whose coin says so, and judges the run by its steps.
-fn audit(privacy: Privacy, clip: Option<f64>, claim: Claim, confidence: f64) -> Verdict {
+fn audit(privacy: Privacy, clip: Option<Clip>, claim: Claim, confidence: f64) -> Verdict {
     let (lm, head, initial) = model();
     let planted = Planted::new(random_sequences(CANARIES, 4, 23, 2, 5), 6);
     let setup = Setup {
@@ -77,6 +79,7 @@ fn private(epsilon: f64) -> (Privacy, Claim) {
         expected_batch: 48.0,
         length: Length::Steps(STEPS),
         max_grad_norm: MAX_GRAD_NORM,
+        clipping: Clipping::Threshold,
         target_delta: DELTA,
         unit: PrivacyUnit::Row,
         adjacency: Adjacency::AddRemove,
@@ -122,7 +125,11 @@ fn a_false_claim_is_refuted() {
 #[test]
 fn with_privacy_the_bound_stays_below_the_claim() {
     let (privacy, claim) = private(1.0);
-    let verdict = audit(privacy, Some(MAX_GRAD_NORM), claim, CONFIDENCE);
+    let clip = Clip {
+        max_grad_norm: MAX_GRAD_NORM,
+        clipping: Clipping::Threshold,
+    };
+    let verdict = audit(privacy, Some(clip), claim, CONFIDENCE);
     assert!(
         verdict.epsilon_lower_bound <= claim.epsilon.unwrap(),
         "{verdict:?}"

@@ -43,6 +43,40 @@ pub enum Adjacency {
     AddRemove,
 }
 
+/// How a per-example gradient g is brought to an L2 norm of at most C. The sensitivity is C either
+/// way, and the integers that leave the clipper are checked against it either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clipping {
+    /// g·min(1, C/‖g‖): what is shorter than C keeps its length (Abadi et al. 2016).
+    #[default]
+    Threshold,
+    /// C·g/(‖g‖ + γ): every gradient gets nearly the same length, and C only scales the step (Bu et
+    /// al. 2023, AUTO-S).
+    Automatic {
+        /// Above 0: it keeps gradients that are nearly 0 from being blown up.
+        gamma: f64,
+    },
+}
+
+impl Clipping {
+    /// γ of Bu et al.
+    pub const GAMMA: f64 = 0.01;
+
+    /// 0 for the threshold, which has none.
+    pub(super) fn gamma(self) -> f64 {
+        match self {
+            Self::Threshold => 0.0,
+            Self::Automatic { gamma } => gamma,
+        }
+    }
+
+    /// Receipts and plan hashes from before there was a choice stay what they were.
+    fn is_threshold(&self) -> bool {
+        *self == Self::Threshold
+    }
+}
+
 /// Everything that the guarantee rests on, as asked for. All of it becomes public.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,6 +92,9 @@ pub struct PlanConfig {
     pub length: Length,
     /// C: the L2 norm that per-example gradients are clipped to.
     pub max_grad_norm: f64,
+    /// How they are.
+    #[serde(default, skip_serializing_if = "Clipping::is_threshold")]
+    pub clipping: Clipping,
     /// δ, about 1/N at most.
     pub target_delta: f64,
     /// A row or a person.
@@ -105,6 +142,10 @@ pub(super) fn check(config: &PlanConfig) -> Result<(), PlanError> {
         (1e-6..=1e6).contains(&c),
         "between 1e-6 and 1e6",
     )?;
+    if let Clipping::Automatic { gamma } = config.clipping {
+        let must = "between 1e-6 and 1e6";
+        range("clipping.gamma", gamma, (1e-6..=1e6).contains(&gamma), must)?;
+    }
     // N is rounded to two digits, so 1/N is known within a tenth.
     range(
         "target_delta",

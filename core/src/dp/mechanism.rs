@@ -105,7 +105,7 @@ impl Mechanism {
 
     /// Takes a batch apart into micro-batches and their gradients together into a sum.
     pub fn clip(&self, batch: PoissonBatch) -> Clipper {
-        Clipper::new(batch, self.plan.max_grad_norm(), self.dimension)
+        Clipper::new(batch, self.plan.clip(), self.dimension)
     }
 
     /// Adds round(N(0, (σ·2¹⁴)²)) to every entry.

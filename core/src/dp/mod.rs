@@ -13,8 +13,10 @@ mod selftest;
 mod slack;
 
 pub use crate::account;
-pub use clip::{ClipError, ClippedSum, Clipper, MAX_DIMENSION};
-pub use config::{Adjacency, Budget, Length, PlanConfig, PrivacyUnit, round_public, suggest_delta};
+pub use clip::{Clip, ClipError, ClippedSum, Clipper, MAX_DIMENSION};
+pub use config::{
+    Adjacency, Budget, Clipping, Length, PlanConfig, PrivacyUnit, round_public, suggest_delta,
+};
 pub use entropy::{Entropy, EntropyError};
 pub use ledger::{DataId, Ledger, LedgerError, Quote, Reserved};
 pub use mechanism::{Completed, Mechanism, NoisedSum, StepError};

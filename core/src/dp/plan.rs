@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Budget, Entropy, MAX_DIMENSION, Mechanism, PlanConfig, Reserved, Untested,
+    Budget, Clip, Entropy, MAX_DIMENSION, Mechanism, PlanConfig, Reserved, Untested,
     account::{AccountError, Event},
     config, receipt, slack,
 };
@@ -28,7 +28,7 @@ pub enum PlanError {
     #[error("a noise multiplier of {0} is too small to guarantee anything here; raise it")]
     Vacuous(f64),
     /// Too long a gradient.
-    #[error("a prompt of {0} numbers is outside 1..={MAX_DIMENSION}; use fewer virtual tokens")]
+    #[error("{0} numbers to tune are outside 1..={MAX_DIMENSION}; use fewer virtual tokens")]
     Dimension(usize),
     /// Another plan's reservation.
     #[error("the ledger's reservation is for another plan; reserve this one")]
@@ -83,7 +83,8 @@ impl Plan {
         })
     }
 
-    /// Sampler, clipper and noise for gradients of `dimension` = n·d numbers, to be used once the
+    /// Sampler, clipper and noise for gradients of `dimension` numbers (n·d, or those of the factors
+    /// where the prompt is tuned at low rank), to be used once the
     /// self-test has passed; the run is in the ledger already.
     ///
     /// `steps_done` > 0 resumes a run. It gets fresh entropy: what was drawn before is inside the
@@ -173,6 +174,14 @@ impl Plan {
     /// C.
     pub fn max_grad_norm(&self) -> f64 {
         self.config.max_grad_norm
+    }
+
+    /// What is done to each gradient.
+    pub fn clip(&self) -> Clip {
+        Clip {
+            max_grad_norm: self.config.max_grad_norm,
+            clipping: self.config.clipping,
+        }
     }
 
     /// The divisor of the noised sum.

@@ -134,7 +134,8 @@ impl Probes<'_> {
             .take(count)
             .map(|&row| (row, 1.0))
             .collect();
-        let giant = (self.mechanism.plan().max_grad_norm() * f64::from(1 << 20)) as f32;
+        let clip = self.mechanism.plan().clip();
+        let giant = ((clip.max_grad_norm + clip.clipping.gamma()) * f64::from(1 << 20)) as f32;
         let giants: Examples = vec![(x, giant); count];
         let against = -2.0 * giant * count as f32;
 

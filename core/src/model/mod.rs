@@ -37,7 +37,7 @@ mod tests;
 
 pub use attention::Attention;
 pub use block::Block;
-pub use config::Config;
+pub use config::{Config, HeadKind};
 pub use embedding::Embedding;
 pub use error::ModelError;
 pub use head::{Head, HeadRows};

@@ -22,6 +22,27 @@ pub struct TuneConfig {
     pub tail_average: f64,
     /// Examples in one forward and backward pass. Memory and speed depend on it, results do not.
     pub micro_batch: usize,
+    /// Tunes two thin factors instead of every number of the prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low_rank: Option<LowRank>,
+}
+
+/// P = P₀ + U·V with U `[n, r]` and V `[r, d]`: r·(n + d) numbers are tuned instead of n·d, so less
+/// noise reaches the prompt.
+///
+/// V starts at 0, U with ±1/√r by coin toss. At the start dV = Uᵀ·G is then a random projection of
+/// the prompt's gradient G that keeps its norm on average (Johnson and Lindenstrauss), so
+/// `max_grad_norm` keeps its meaning; and a step that moves every number of V by about η moves those
+/// of P by about η, so the learning rate keeps it too. The other way about, V random and U = 0, as
+/// LoRA would have it, dU = G·Vᵀ would be all the signal there is at first, n·r numbers of it, beside
+/// noise on r·d ≫ n·r others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LowRank {
+    /// r.
+    pub rank: usize,
+    /// Of U's coins; public, and chosen before anything private is known.
+    pub seed: u64,
 }
 
 impl Default for TuneConfig {
@@ -32,6 +53,7 @@ impl Default for TuneConfig {
             schedule: Schedule::Constant,
             tail_average: 0.0,
             micro_batch: 16,
+            low_rank: None,
         }
     }
 }
@@ -77,7 +99,7 @@ pub struct PlainTraining {
 }
 
 impl TuneConfig {
-    pub(super) fn check(&self) -> Result<(), TuneError> {
+    pub(super) fn check(&self, num_virtual_tokens: usize) -> Result<(), TuneError> {
         let range = |field, value: f64, ok, must| {
             if ok {
                 Ok(())
@@ -100,6 +122,11 @@ impl TuneConfig {
         )?;
         let micro = self.micro_batch as f64;
         range("micro_batch", micro, self.micro_batch > 0, "at least 1")?;
+        if let Some(LowRank { rank, .. }) = self.low_rank {
+            let must = "at least 1 and below the number of virtual tokens";
+            let fits = (1..num_virtual_tokens).contains(&rank);
+            range("rank", rank as f64, fits, must)?;
+        }
         if let Schedule::Linear { warmup } = self.schedule {
             range(
                 "warmup",

@@ -1,6 +1,9 @@
 //! From a mean gradient to the next prompt.
 
+use burn::tensor::Tensor;
+
 use super::config::{Optimizer, TuneConfig};
+use super::form::Form;
 use super::plain::PlainMean;
 use crate::dp::NoisedSum;
 use crate::optim::{Adam, State, StateError};
@@ -13,14 +16,17 @@ pub(super) enum Direction {
     Plain(PlainMean),
 }
 
-/// The prompt, its optimiser's moments and the average of its last iterates.
+/// The prompt, what of it is tuned, the optimiser's moments and the average of the last prompts.
 pub(super) struct Descent {
     config: TuneConfig,
     total: u64,
     steps: u64,
+    form: Form,
+    /// What the optimiser moves; the prompt itself, or its factors.
+    tuned: Vec<f32>,
     prompt: Vec<f32>,
     rule: Rule,
-    /// Mean of the iterates from step `total − averaged` on.
+    /// Mean of the prompts from step `total − averaged` on.
     average: Vec<f32>,
 }
 
@@ -30,8 +36,17 @@ enum Rule {
 }
 
 impl Descent {
-    pub(super) fn new(config: TuneConfig, prompt: Vec<f32>, total: u64) -> Self {
-        let len = prompt.len();
+    /// Of a prompt `[n, d]` that starts at `initial`.
+    pub(super) fn new(
+        config: TuneConfig,
+        initial: Vec<f32>,
+        shape: [usize; 2],
+        total: u64,
+    ) -> Self {
+        let average = vec![0.0; initial.len()];
+        let prompt = initial.clone();
+        let (form, tuned) = Form::new(initial, shape, config.low_rank);
+        let len = form.dimension();
         let rule = match config.optimizer {
             Optimizer::Adam(adam) => Rule::Adam(Adam::new(adam, len)),
             Optimizer::Sgd { momentum } => Rule::Sgd {
@@ -43,15 +58,27 @@ impl Descent {
             config,
             total,
             steps: 0,
+            form,
+            tuned,
             prompt,
             rule,
-            average: vec![0.0; len],
+            average,
         }
     }
 
     /// The current iterate.
     pub(super) fn prompt(&self) -> &[f32] {
         &self.prompt
+    }
+
+    /// How many numbers are tuned: what is clipped and noised.
+    pub(super) fn dimension(&self) -> usize {
+        self.form.dimension()
+    }
+
+    /// Per-example gradients in what is tuned, out of those in the current prompt, `[b, n, d]`.
+    pub(super) fn gradients(&self, of_prompt: Tensor<3>) -> Tensor<3> {
+        self.form.gradients(of_prompt, &self.tuned)
     }
 
     /// Steps made.
@@ -77,7 +104,8 @@ impl Descent {
             Direction::Plain(mean) => mean.into_inner(),
         };
         let rate = self.learning_rate();
-        self.rule.apply(&mut self.prompt, &gradient, rate);
+        self.rule.apply(&mut self.tuned, &gradient, rate);
+        self.prompt = self.form.prompt(&self.tuned);
         self.steps += 1;
         let averaged = self.averaged();
         if averaged > 0 {
@@ -105,8 +133,9 @@ impl Descent {
     pub(super) fn save(&self, state: State) -> State {
         let state = state
             .with_field("steps", self.steps)
-            .with_tensor("prompt", self.prompt.clone())
+            .with_tensor("prompt", self.tuned.clone())
             .with_tensor("average", self.average.clone());
+        let state = self.form.save(state);
         match &self.rule {
             Rule::Adam(adam) => adam.save(state),
             Rule::Sgd { velocity, .. } => state.with_tensor("velocity", velocity.clone()),
@@ -114,10 +143,12 @@ impl Descent {
     }
 
     pub(super) fn restore(&mut self, state: &mut State) -> Result<(), StateError> {
-        let len = self.prompt.len();
+        let len = self.tuned.len();
         self.steps = state.field("steps")?;
-        self.prompt = state.take("prompt", len)?;
-        self.average = state.take("average", len)?;
+        self.form.restore(state)?;
+        self.tuned = state.take("prompt", len)?;
+        self.prompt = self.form.prompt(&self.tuned);
+        self.average = state.take("average", self.prompt.len())?;
         match &mut self.rule {
             Rule::Adam(adam) => adam.restore(state)?,
             Rule::Sgd { velocity, .. } => *velocity = state.take("velocity", len)?,

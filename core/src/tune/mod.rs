@@ -1,7 +1,7 @@
 //! Step two: the private step, the only place that joins model, task and dp.
 //!
 //! ```text
-//! rows drawn → Kernel::gradients [b, n, d] → Clipper → noise → Adam or SGD → prompt
+//! rows drawn → Kernel::gradients [b, n, d] (→ of the factors) → Clipper → noise → Adam or SGD → prompt
 //! ```
 //!
 //! The model is frozen; the prompt is the only thing that autodiff tracks, once for each example
@@ -14,6 +14,7 @@ mod crew;
 mod descent;
 mod error;
 mod fit;
+mod form;
 mod kernel;
 mod known_answer;
 mod metrics;
@@ -29,7 +30,7 @@ mod tests;
 
 pub use class_head::ClassHead;
 pub use classify::{Classifier, calibrate, logit_arithmetic};
-pub use config::{Optimizer, PlainTraining, Privacy, TuneConfig};
+pub use config::{LowRank, Optimizer, PlainTraining, Privacy, TuneConfig};
 pub use crew::{Helper, Helpers, HostGradients, Pending};
 pub use error::TuneError;
 pub use fit::{encoder, text_init};

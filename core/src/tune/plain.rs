@@ -3,7 +3,8 @@
 use burn::tensor::Tensor;
 
 use super::config::PlainTraining;
-use super::kernel::Kernel;
+use super::crew::Crew;
+use super::descent::Descent;
 use super::metrics::{LossSum, PrivateMetrics};
 use super::{TuneError, Within};
 use crate::optim::{Order, read};
@@ -36,15 +37,16 @@ impl PlainTraining {
     }
 }
 
-/// Mean gradient over batch `step` of `order`, in micro-batches of at most `micro` examples.
+/// Mean gradient over the next batch of `order`, in micro-batches of at most `micro` examples.
 pub(super) async fn mean(
-    kernel: &Kernel,
-    prompt: &Tensor<2>,
+    crew: &Crew,
+    descent: &Descent,
     order: &mut Order,
-    step: u64,
     micro: usize,
     between: &mut impl AsyncFnMut(Within),
 ) -> Result<(PlainMean, PrivateMetrics), TuneError> {
+    let (kernel, step) = (crew.kernel(), descent.steps());
+    let prompt = &crew.upload(descent.prompt());
     let mut batch = order.batch(step);
     batch.sort_unstable();
     let mut losses = LossSum::default();
@@ -68,7 +70,8 @@ pub(super) async fn mean(
         between(Within { done, drawn }).await;
     }
     let sum = sum.ok_or(TuneError::NoExamples)?;
-    let mean = read(sum / batch.len() as f64).await?;
+    // The chain rule is linear, so the sum's gradient is the gradients' sum.
+    let mean = read(descent.gradients(sum) / batch.len() as f64).await?;
     if mean.iter().all(|x| x.is_finite()) {
         Ok((PlainMean(mean), losses.settle().await?))
     } else {

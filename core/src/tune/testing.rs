@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use super::{ClassHead, PlainTraining, Privacy, Setup, TuneConfig};
-use crate::dp::{Adjacency, Budget, Entropy, Ledger, Length, Plan, PlanConfig, PrivacyUnit};
+use crate::dp::{
+    Adjacency, Budget, Clipping, Entropy, Ledger, Length, Plan, PlanConfig, PrivacyUnit,
+};
 use crate::model::Lm;
 use crate::model::testing::{llama, random};
 use crate::optim::SplitMix64;
@@ -65,6 +67,7 @@ pub(crate) fn private(rows: u64, noise_multiplier: f64, max_grad_norm: f64, step
         expected_batch: rows as f64 / 4.0,
         length: Length::Steps(steps),
         max_grad_norm,
+        clipping: Clipping::Threshold,
         target_delta: 1e-3,
         unit: PrivacyUnit::Row,
         adjacency: Adjacency::AddRemove,

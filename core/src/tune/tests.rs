@@ -17,6 +17,13 @@ fn config() -> TuneConfig {
     }
 }
 
+fn low_rank() -> TuneConfig {
+    TuneConfig {
+        low_rank: Some(LowRank { rank: 2, seed: 4 }),
+        ..config()
+    }
+}
+
 /// All reports of a run.
 fn run(tuner: &mut Tuner) -> Vec<StepReport> {
     std::iter::from_fn(|| block_on(tuner.step()).unwrap()).collect()
@@ -51,7 +58,13 @@ fn this_device_gives_the_known_answer() {
 
 #[test]
 fn the_loss_falls_without_privacy() {
-    let mut tuner = start(setup(config(), plain(40)), None).unwrap();
+    for config in [config(), low_rank()] {
+        falls_without_privacy(config);
+    }
+}
+
+fn falls_without_privacy(config: TuneConfig) {
+    let mut tuner = start(setup(config, plain(40)), None).unwrap();
     let reports = run(&mut tuner);
     assert_eq!(reports.len(), 40);
     assert_eq!(reports[39].step, 40);
@@ -67,7 +80,13 @@ fn the_loss_falls_without_privacy() {
 
 #[test]
 fn the_loss_falls_with_little_noise() {
-    let mut tuner = start(setup(config(), private(48, 0.7, 0.3, 40)), None).unwrap();
+    for config in [config(), low_rank()] {
+        falls_with_little_noise(config);
+    }
+}
+
+fn falls_with_little_noise(config: TuneConfig) {
+    let mut tuner = start(setup(config, private(48, 0.7, 0.3, 40)), None).unwrap();
     assert!(tuner.is_private());
     let reports = run(&mut tuner);
     assert_eq!(reports.len(), 40);
@@ -126,11 +145,19 @@ fn the_reported_loss_is_the_mean_over_the_drawn_examples() {
 
 #[test]
 fn a_resumed_run_equals_an_uninterrupted_one() {
-    for optimizer in [config().optimizer, Optimizer::Sgd { momentum: 0.9 }] {
+    let sgd = Optimizer::Sgd { momentum: 0.9 };
+    let low_rank = low_rank().low_rank;
+    for (optimizer, low_rank) in [
+        (config().optimizer, None),
+        (sgd, None),
+        (config().optimizer, low_rank),
+        (sgd, low_rank),
+    ] {
         let config = TuneConfig {
             optimizer,
             schedule: Schedule::Linear { warmup: 0.2 },
             tail_average: 0.5,
+            low_rank,
             ..config()
         };
         let mut straight = start(setup(config, plain(9)), None).unwrap();
@@ -182,6 +209,7 @@ fn checkpoints_of_other_runs_are_refused() {
         ..config()
     };
     let others = [
+        setup(low_rank(), plain(9)),
         setup(other, plain(9)),
         setup(config(), plain(8)),
         setup(config(), private(48, 1.0, 0.5, 9)),
@@ -197,9 +225,15 @@ fn checkpoints_of_other_runs_are_refused() {
 
 #[test]
 fn the_tail_average_is_the_mean_of_the_last_prompts() {
+    for config in [config(), low_rank()] {
+        tail_averages(config);
+    }
+}
+
+fn tail_averages(config: TuneConfig) {
     let config = TuneConfig {
         tail_average: 0.5,
-        ..config()
+        ..config
     };
     let mut tuner = start(setup(config, plain(6)), None).unwrap();
     let mut mean = vec![0.0; PROMPT * 20];
@@ -215,6 +249,39 @@ fn the_tail_average_is_the_mean_of_the_last_prompts() {
     for (a, b) in released.embeddings().iter().zip(&mean) {
         assert!((a - b).abs() < 1e-5);
     }
+}
+
+/// With one column, all rows of the prompt have moved along one line.
+#[test]
+fn a_low_rank_prompt_moves_at_low_rank() {
+    let config = TuneConfig {
+        low_rank: Some(LowRank { rank: 1, seed: 4 }),
+        ..config()
+    };
+    let setup = setup(config, private(48, 0.7, 0.3, 8));
+    let initial = setup.initial.clone();
+    let mut tuner = start(setup, None).unwrap();
+    run(&mut tuner);
+    let moved = tuner.finish().unwrap().prompt;
+    let pairs = moved.embeddings().iter().zip(initial.embeddings());
+    let moved: Vec<f64> = pairs.map(|(&a, &b)| f64::from(a) - f64::from(b)).collect();
+    let rows: Vec<&[f64]> = moved.chunks(20).collect();
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    for (a, b) in rows.iter().zip(&rows[1..]) {
+        let cosine = dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
+        assert!(cosine.abs() > 0.999_9, "{cosine}");
+    }
+}
+
+/// Checkpoints of runs without factors are those of earlier builds.
+#[test]
+fn settings_of_older_checkpoints_are_known() {
+    let bytes = start(setup(config(), plain(9)), None).unwrap().checkpoint();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    assert!(
+        text.contains("micro_batch: 5 } [4, 20] PlainTraining {"),
+        "{text}"
+    );
 }
 
 /// Micro-batches are a matter of memory: the direction is the same, whatever their size.
@@ -303,6 +370,13 @@ fn what_cannot_be_tuned_is_said() {
         error(|s| s.config.micro_batch = 0),
         TuneError::Range { .. }
     ));
+    for rank in [0, PROMPT] {
+        let low_rank = Some(LowRank { rank, seed: 0 });
+        let mut setup = setup(config(), plain(3));
+        setup.config.low_rank = low_rank;
+        let error = start(setup, None).err().unwrap().to_string();
+        assert!(error.starts_with("rank is"), "{error}");
+    }
     let narrow = |s: &mut Setup| {
         s.initial = crate::prompt::SoftPrompt::new(vec![0.0; 6], 2, 3).unwrap();
     };

@@ -109,8 +109,8 @@ impl Tuner {
             privacy,
             helpers,
         } = setup;
-        config.check()?;
         let shape = [initial.num_virtual_tokens(), initial.token_dim()];
+        config.check(shape[0])?;
         initial.fits(
             &format!("{:?}", lm.config().family),
             lm.config().hidden_size,
@@ -118,7 +118,8 @@ impl Tuner {
         let kernel = Kernel::new(lm, head, &examples, shape[0])?;
         let crew = Crew::new(kernel, shape, helpers);
         let settings = settings(&config, shape, &privacy);
-        let mut descent = Descent::new(config, initial.embeddings().to_vec(), privacy.steps());
+        let initial = initial.embeddings().to_vec();
+        let mut descent = Descent::new(config, initial, shape, privacy.steps());
         if let Some(bytes) = resume {
             let mut state = State::from_bytes(bytes, KIND)?;
             state.check_settings(&settings)?;
@@ -130,10 +131,9 @@ impl Tuner {
                 entropy,
                 reserved,
             } => {
-                let dimension = shape[0] * shape[1];
-                let untested = plan.mechanism(entropy, reserved, dimension, descent.steps())?;
-                let mechanism =
-                    tested(&crew, descent.prompt(), untested, config.micro_batch).await?;
+                let (dimension, done) = (descent.dimension(), descent.steps());
+                let untested = plan.mechanism(entropy, reserved, dimension, done)?;
+                let mechanism = tested(&crew, &descent, untested, config.micro_batch).await?;
                 Source::Private(Box::new(mechanism))
             }
             Privacy::None(plain) => Source::Plain(order(crew.kernel(), plain).await?),
@@ -169,24 +169,15 @@ impl Tuner {
         if self.descent.steps() >= self.descent.total() {
             return Ok(None);
         }
-        let prompt = self.descent.prompt();
+        let (crew, descent) = (&self.crew, &self.descent);
         let micro = self.config.micro_batch;
         let (direction, private) = match &mut self.source {
             Source::Private(mechanism) => {
-                noised(&self.crew, prompt, mechanism, micro, &mut between).await?
+                noised(crew, descent, mechanism, micro, &mut between).await?
             }
             Source::Plain(order) => {
-                let step = self.descent.steps();
-                let prompt = self.crew.upload(prompt);
-                let (mean, private) = plain::mean(
-                    self.crew.kernel(),
-                    &prompt,
-                    order,
-                    step,
-                    micro,
-                    &mut between,
-                )
-                .await?;
+                let (mean, private) =
+                    plain::mean(crew, descent, order, micro, &mut between).await?;
                 (Direction::Plain(mean), private)
             }
         };
@@ -264,7 +255,7 @@ impl Tuner {
 /// One private direction: every drawn example is clipped and added once, then the sum is noised.
 async fn noised(
     crew: &Crew,
-    prompt: &[f32],
+    descent: &Descent,
     mechanism: &mut Mechanism,
     micro: usize,
     between: &mut impl AsyncFnMut(Within),
@@ -283,11 +274,12 @@ async fn noised(
         if together.is_empty() {
             break;
         }
-        let gradients = crew.gradients(prompt, &together).await?;
+        let gradients = crew.gradients(descent.prompt(), &together).await?;
         for (rows, gradients) in together.into_iter().zip(gradients) {
             losses.add(gradients.losses, micro.min(left));
             left -= micro.min(left);
-            clipper.add(rows, gradients.per_example).await?;
+            let tuned = descent.gradients(gradients.per_example);
+            clipper.add(rows, tuned).await?;
         }
         let done = drawn - left;
         between(Within { done, drawn }).await;
@@ -297,10 +289,10 @@ async fn noised(
     Ok((direction, losses.settle().await?))
 }
 
-/// The plan's mechanism, once the live kernel has passed.
+/// The plan's mechanism, once the live kernel has passed, up to the numbers that will be clipped.
 async fn tested(
     crew: &Crew,
-    prompt: &[f32],
+    descent: &Descent,
     untested: Untested,
     micro: usize,
 ) -> Result<Mechanism, TuneError> {
@@ -311,8 +303,8 @@ async fn tested(
     };
     let rows: Vec<usize> = (0..crew.kernel().len().min(micro)).collect();
     let gradients = async |micro: &MicroBatch| {
-        let gradients = crew.everyone(prompt, micro).await?;
-        Ok::<_, DeviceError>(gradients.per_example)
+        let gradients = crew.everyone(descent.prompt(), micro).await?;
+        Ok::<_, DeviceError>(descent.gradients(gradients.per_example))
     };
     Ok(untested.test(&rows, micro, known, gradients).await?)
 }
@@ -339,5 +331,7 @@ fn settings(config: &TuneConfig, shape: [usize; 2], privacy: &Privacy) -> String
         Privacy::Private { plan, .. } => plan.hash(),
         Privacy::None(plain) => format!("{plain:?}"),
     };
-    format!("{config:?} {shape:?} {privacy}")
+    // Checkpoints from before there were ranks stay what they were.
+    let config = format!("{config:?}").replace(", low_rank: None", "");
+    format!("{config} {shape:?} {privacy}")
 }

@@ -2,6 +2,7 @@
 
 mod account;
 mod audit;
+mod bench;
 mod bundle;
 mod completions;
 mod distill;
@@ -63,6 +64,7 @@ pub(crate) enum Command {
     Serve(serve::Args),
     Ledger(ledger::Args),
     Audit(audit::Args),
+    Bench(bench::Args),
     Inspect(inspect::Args),
     Completions(completions::Args),
 }
@@ -102,6 +104,7 @@ pub(crate) fn dispatch(
         Command::Serve(args) => serve::run(&args, term),
         Command::Ledger(args) => ledger::run(&args, term),
         Command::Audit(args) => audit::run(args, typed, term),
+        Command::Bench(args) => bench::run(&args, term),
         Command::Inspect(args) => inspect::run(&args),
         Command::Completions(args) => completions::run(&args),
     }

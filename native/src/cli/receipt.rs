@@ -167,6 +167,7 @@ fn text(receipt: &Receipt) -> Result<String> {
         format!("δ                 {:e}", receipt.delta),
         format!("noise multiplier  {}", event.noise_multiplier),
         format!("clipping norm     {}", plan.max_grad_norm),
+        format!("clipping          {}", name(&plan.clipping)?),
         format!("sample rate       {}", event.sample_rate),
         format!("steps             {}", event.steps),
         format!("public N          {}", plan.public_size),

@@ -7,12 +7,13 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::{ArgMatches, ValueEnum};
 use post_core::dp::{
-    Adjacency, Budget, Entropy, Length, Plan, PlanConfig, PrivacyUnit, round_public, suggest_delta,
+    Adjacency, Budget, Clipping, Entropy, Length, Plan, PlanConfig, PrivacyUnit, round_public,
+    suggest_delta,
 };
 use post_core::task::{Encoder, Example, Labels, Row, Task};
 use post_core::tune::{
-    ClassHead, NOT_PRIVATE, PlainTraining, Privacy, PrivateMetrics, RECEIPT, Setup, StepReport,
-    TuneConfig, Tuned, Tuner,
+    ClassHead, LowRank, NOT_PRIVATE, Optimizer, PlainTraining, Privacy, PrivateMetrics, RECEIPT,
+    Setup, StepReport, TuneConfig, Tuned, Tuner,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -78,6 +79,12 @@ pub(crate) struct Args {
     /// L2 norm that each example's gradient is clipped to
     #[arg(long, value_name = "C", default_value_t = 1.0, help_heading = "Privacy", value_parser = values::positive)]
     max_grad_norm: f64,
+    /// Clip gradients longer than C, or bring each to nearly C (AUTO-S) [default: threshold]
+    #[arg(long, value_enum, help_heading = "Privacy")]
+    clipping: Option<Clip>,
+    /// γ of automatic clipping, C·g/(‖g‖ + γ) [default: 0.01]
+    #[arg(long, value_name = "GAMMA", help_heading = "Privacy", value_parser = values::positive)]
+    clipping_gamma: Option<f64>,
     /// Where the budget spent on this data is added up, over all runs [default: post/ledger.json in
     /// your configuration folder]
     #[arg(long, value_name = "FILE", help_heading = "Privacy")]
@@ -104,7 +111,17 @@ pub(crate) struct Args {
         help_heading = "Training"
     )]
     pub(super) num_virtual_tokens: usize,
-    /// Step size of Adam
+    /// Tune two thin factors, of this many columns and rows, instead of the whole prompt: fewer numbers
+    /// to add noise to
+    #[arg(long, value_name = "R", help_heading = "Training")]
+    pub(super) rank: Option<usize>,
+    /// What moves the prompt [default: adam]
+    #[arg(long, value_enum, help_heading = "Training")]
+    optimizer: Option<Rule>,
+    /// Of SGD [default: 0]
+    #[arg(long, value_name = "SHARE", help_heading = "Training", value_parser = values::fraction)]
+    momentum: Option<f64>,
+    /// Step size
     #[arg(long, value_name = "LR", default_value_t = 1e-2, help_heading = "Training", value_parser = values::positive)]
     learning_rate: f64,
     /// Let the step size fall to 0 over the run, in a line
@@ -114,14 +131,15 @@ pub(crate) struct Args {
     /// Share of the steps, at the end, whose prompts are averaged into the result; 0 takes the last
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, help_heading = "Training", value_parser = values::fraction)]
     tail_average: f64,
-    /// Decides the order of the examples with --no-dp; private runs draw from the system instead
+    /// Decides the order of the examples with --no-dp, where private runs draw from the system, and what
+    /// --rank starts from
     #[arg(
         long,
         value_name = "SEED",
         default_value_t = 0,
         help_heading = "Training"
     )]
-    seed: u32,
+    pub(super) seed: u32,
     /// Examples per forward pass: memory, not results, depend on it
     #[arg(
         long,
@@ -164,6 +182,20 @@ pub(crate) struct Args {
 enum Unit {
     Row,
     Person,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Clip {
+    Threshold,
+    Automatic,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Rule {
+    Adam,
+    Sgd,
 }
 
 /// Passes over the data where neither epochs nor steps are given.
@@ -243,12 +275,37 @@ pub(super) fn plan(args: &Args, budget: Budget, rows: usize) -> Result<Plan> {
         expected_batch: batch(args, public_size),
         length,
         max_grad_norm: args.max_grad_norm,
+        clipping: clipping(args)?,
         target_delta: args
             .target_delta
             .unwrap_or_else(|| suggest_delta(public_size)),
         unit,
         adjacency: Adjacency::AddRemove,
     })?)
+}
+
+fn clipping(args: &Args) -> Result<Clipping> {
+    match (args.clipping, args.clipping_gamma) {
+        (Some(Clip::Automatic), gamma) => {
+            let gamma = gamma.unwrap_or(Clipping::GAMMA);
+            Ok(Clipping::Automatic { gamma })
+        }
+        (_, None) => Ok(Clipping::Threshold),
+        (_, Some(_)) => Err(Usage("only automatic clipping has a γ".into()))
+            .hint("add --clipping automatic, or leave --clipping-gamma out"),
+    }
+}
+
+fn optimizer(args: &Args) -> Result<Optimizer> {
+    match (args.optimizer, args.momentum) {
+        (Some(Rule::Sgd), momentum) => {
+            let momentum = momentum.unwrap_or(0.0) as f32;
+            Ok(Optimizer::Sgd { momentum })
+        }
+        (_, None) => Ok(TuneConfig::default().optimizer),
+        (_, Some(_)) => Err(Usage("Adam has moments of its own".into()))
+            .hint("add --optimizer sgd, or leave --momentum out"),
+    }
 }
 
 fn batch(args: &Args, examples: u64) -> f64 {
@@ -341,7 +398,11 @@ pub(super) fn setup(
             schedule: values::schedule(args.decay),
             tail_average: args.tail_average,
             micro_batch: args.micro_batch,
-            ..TuneConfig::default()
+            optimizer: optimizer(args)?,
+            low_rank: args.rank.map(|rank| LowRank {
+                rank,
+                seed: args.seed.into(),
+            }),
         },
         privacy,
         helpers: None,

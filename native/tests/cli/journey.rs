@@ -57,7 +57,7 @@ impl Place {
     }
 
     /// One of the random models that the golden tests use, with a tokenizer of twelve words.
-    fn model(&self, name: &str, fixture: &str) {
+    pub(super) fn model(&self, name: &str, fixture: &str) {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/models");
         let to = self.path(name);
         fs::create_dir_all(&to).unwrap();

@@ -108,36 +108,42 @@ fn way_2_shuffled_batches_of_a_fixed_size() {
 
 #[test]
 fn way_3_dividing_by_something_private() {
-    let plan = Plan::new(quiet()).unwrap();
-    let mut run = mechanism(&plan, 3);
-    let batch = run.sample(ROWS).unwrap().unwrap();
-    let drawn = batch.len();
-    assert_ne!(drawn as f64, plan.expected_batch());
-    let mut clipper = run.clip(batch);
-    while let Some(micro) = clipper.next_micro(MICRO) {
-        let gradients = kernel(&micro);
-        pollster::block_on(clipper.add(micro, gradients)).unwrap();
+    for clipping in clippings() {
+        let plan = Plan::new(PlanConfig {
+            clipping,
+            ..quiet()
+        })
+        .unwrap();
+        let mut run = mechanism(&plan, 3);
+        let batch = run.sample(ROWS).unwrap().unwrap();
+        let drawn = batch.len();
+        assert_ne!(drawn as f64, plan.expected_batch());
+        let mut clipper = run.clip(batch);
+        while let Some(micro) = clipper.next_micro(MICRO) {
+            let gradients = kernel(&micro);
+            pollster::block_on(clipper.add(micro, gradients)).unwrap();
+        }
+        let sum = pollster::block_on(clipper.finish()).unwrap();
+        let mean = run.privatize(sum).unwrap().mean();
+        assert!(on_grid(&mean, unit(&plan)), "the divisor is the plan's");
+        // The mistake: dividing by the batch that was drawn puts the release on another grid.
+        let wrong: Vec<_> = mean
+            .iter()
+            .map(|x| x * plan.expected_batch() as f32 / drawn as f32)
+            .collect();
+        assert!(!on_grid(&wrong, unit(&plan)));
+        // And δ comes from the public N.
+        let leaky = PlanConfig {
+            target_delta: 1.0 / 20.0,
+            ..config()
+        };
+        assert!(
+            Plan::new(leaky)
+                .unwrap_err()
+                .to_string()
+                .contains("target_delta")
+        );
     }
-    let sum = pollster::block_on(clipper.finish()).unwrap();
-    let mean = run.privatize(sum).unwrap().mean();
-    assert!(on_grid(&mean, unit(&plan)), "the divisor is the plan's");
-    // The mistake: dividing by the batch that was drawn puts the release on another grid.
-    let wrong: Vec<_> = mean
-        .iter()
-        .map(|x| x * plan.expected_batch() as f32 / drawn as f32)
-        .collect();
-    assert!(!on_grid(&wrong, unit(&plan)));
-    // And δ comes from the public N.
-    let leaky = PlanConfig {
-        target_delta: 1.0 / 20.0,
-        ..config()
-    };
-    assert!(
-        Plan::new(leaky)
-            .unwrap_err()
-            .to_string()
-            .contains("target_delta")
-    );
 }
 
 #[test]
@@ -160,40 +166,52 @@ fn way_4_stopping_early_because_of_a_private_loss() {
 
 #[test]
 fn way_5_float_noise() {
-    let plan = Plan::new(quiet()).unwrap();
-    let mut run = mechanism(&plan, 1);
-    let mean = step(&mut run, ROWS, kernel).unwrap().mean();
-    assert!(on_grid(&mean, unit(&plan)));
-    // The mistake: a float sum plus a float Gaussian is not on the grid, and which floats it can
-    // hit depends on the sum.
-    let float: Vec<_> = (0..ROWS)
-        .map(|row| features(row)[0] * 0.1 + features(row + 1)[1] * 0.02)
-        .collect();
-    assert!(!on_grid(&float, unit(&plan)));
+    for clipping in clippings() {
+        let plan = Plan::new(PlanConfig {
+            clipping,
+            ..quiet()
+        })
+        .unwrap();
+        let mut run = mechanism(&plan, 1);
+        let mean = step(&mut run, ROWS, kernel).unwrap().mean();
+        assert!(on_grid(&mean, unit(&plan)));
+        // The mistake: a float sum plus a float Gaussian is not on the grid, and which floats it can
+        // hit depends on the sum.
+        let float: Vec<_> = (0..ROWS)
+            .map(|row| features(row)[0] * 0.1 + features(row + 1)[1] * 0.02)
+            .collect();
+        assert!(!on_grid(&float, unit(&plan)));
+    }
 }
 
 #[test]
 fn way_6_gradients_that_are_not_finite() {
-    let plan = Plan::new(quiet()).unwrap();
-    let with = |value: f32| {
-        // Row 0 in every batch it is drawn into has a broken gradient.
-        let kernel = |micro: &MicroBatch| {
-            let at = |&row: &usize| if row == 0 { value } else { 1.0 };
-            let weights: Vec<_> = micro.indices().iter().map(at).collect();
-            gradients(micro.indices(), &weights)
+    for clipping in clippings() {
+        let plan = Plan::new(PlanConfig {
+            clipping,
+            ..quiet()
+        })
+        .unwrap();
+        let with = |value: f32| {
+            // Row 0 in every batch it is drawn into has a broken gradient.
+            let kernel = |micro: &MicroBatch| {
+                let at = |&row: &usize| if row == 0 { value } else { 1.0 };
+                let weights: Vec<_> = micro.indices().iter().map(at).collect();
+                gradients(micro.indices(), &weights)
+            };
+            let (seed, mut run) = drawing_row_0(&plan);
+            (seed, step(&mut run, ROWS, kernel).unwrap())
         };
-        let (seed, mut run) = drawing_row_0(&plan);
-        (seed, step(&mut run, ROWS, kernel).unwrap())
-    };
-    let mean = |(_, noised): (u64, NoisedSum)| noised.mean();
-    let zero = mean(with(0.0));
-    assert_eq!(mean(with(f32::NAN)), zero, "it counts as zero");
-    assert_eq!(mean(with(f32::INFINITY)), zero);
-    assert_eq!(mean(with(f32::NEG_INFINITY)), zero);
-    assert_ne!(mean(with(1.0)), zero);
-    // The mistake: scaling by min(1, C/‖g‖) in floats makes everything NaN.
-    let norm = f32::NAN;
-    assert!((norm * (0.5 / norm).min(1.0)).is_nan());
+        let mean = |(_, noised): (u64, NoisedSum)| noised.mean();
+        let zero = mean(with(0.0));
+        assert_eq!(mean(with(f32::NAN)), zero, "it counts as zero");
+        assert_eq!(mean(with(f32::INFINITY)), zero);
+        assert_eq!(mean(with(f32::NEG_INFINITY)), zero);
+        assert_ne!(mean(with(1.0)), zero);
+        // The mistake: scaling by min(1, C/‖g‖) in floats makes everything NaN.
+        let norm = f32::NAN;
+        assert!((norm * (0.5 / norm).min(1.0)).is_nan());
+    }
 }
 
 /// A mechanism whose first batch has row 0 in it.

@@ -8,8 +8,8 @@ mod selftest;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use post_core::dp::{
-    Adjacency, Budget, Entropy, KnownAnswer, Ledger, Length, Mechanism, MicroBatch, NoisedSum,
-    Plan, PlanConfig, PrivacyUnit, Reserved,
+    Adjacency, Budget, Clipping, Entropy, KnownAnswer, Ledger, Length, Mechanism, MicroBatch,
+    NoisedSum, Plan, PlanConfig, PrivacyUnit, Reserved,
 };
 
 /// Prompt: `[TOKENS, WIDTH]`.
@@ -27,10 +27,16 @@ fn config() -> PlanConfig {
         expected_batch: 10.0,
         length: Length::Steps(6),
         max_grad_norm: 0.5,
+        clipping: Clipping::Threshold,
         target_delta: 1e-2,
         unit: PrivacyUnit::Row,
         adjacency: Adjacency::AddRemove,
     }
+}
+
+/// Every way of clipping.
+fn clippings() -> [Clipping; 2] {
+    [Clipping::Threshold, Clipping::Automatic { gamma: 0.01 }]
 }
 
 /// A plan whose noise is negligible beside a clipped example, for looking through it.

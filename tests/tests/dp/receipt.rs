@@ -16,7 +16,11 @@ fn hashes() -> Hashes {
 
 /// The receipt of the second of two runs on the same data.
 fn receipt() -> Receipt {
-    let plan = Plan::new(config()).unwrap();
+    receipt_of(config())
+}
+
+fn receipt_of(config: PlanConfig) -> Receipt {
+    let plan = Plan::new(config).unwrap();
     let mut ledger = Ledger::new(100.0, 1e-2, Entropy::insecure(0));
     let data = ledger.identify(["a row"]);
     ledger.reserve(&data, &plan).unwrap();
@@ -48,6 +52,27 @@ fn an_untouched_receipt_verifies() {
         receipt.statement
     );
     assert_eq!(receipt.hashes.len(), 4);
+}
+
+/// The file says how gradients were clipped, unless as they always were.
+#[test]
+fn a_receipt_says_which_clipping() {
+    let [threshold, automatic] = clippings().map(|clipping| {
+        let receipt = receipt_of(PlanConfig {
+            clipping,
+            ..config()
+        });
+        receipt.verify(&hashes()).unwrap();
+        serde_json::to_value(receipt).unwrap()
+    });
+    assert!(threshold["plan"].get("clipping").is_none());
+    assert_eq!(automatic["plan"]["clipping"]["automatic"]["gamma"], 0.01);
+    assert_eq!(threshold["epsilon"], automatic["epsilon"]);
+    let mut changed = automatic;
+    changed["plan"]["clipping"] = json!("threshold");
+    let changed: Receipt = serde_json::from_value(changed).unwrap();
+    let error = changed.verify(&hashes()).unwrap_err().to_string();
+    assert!(error.contains("hashes.plan"), "{error}");
 }
 
 #[test]

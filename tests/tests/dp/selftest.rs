@@ -4,18 +4,41 @@ use post_core::dp::{Entropy, MicroBatch, Plan, SelfTestError};
 
 use super::*;
 
-/// The outcome of the self-test with `kernel`.
+/// The outcome of the self-test with `kernel`, which is the same however gradients are clipped.
 pub(super) fn outcome(
     kernel: impl Fn(&MicroBatch) -> Tensor<3>,
 ) -> Result<(), SelfTestError<String>> {
-    outcome_with(&[0.5, 1.0], kernel)
+    let [threshold, automatic] = clippings().map(|clipping| {
+        let config = PlanConfig {
+            clipping,
+            ..config()
+        };
+        outcome_of(config, &[0.5, 1.0], &kernel)
+    });
+    let kind = |outcome: &Result<(), SelfTestError<String>>| {
+        outcome.as_ref().err().map(std::mem::discriminant)
+    };
+    assert_eq!(
+        kind(&threshold),
+        kind(&automatic),
+        "{threshold:?} {automatic:?}"
+    );
+    threshold
 }
 
 fn outcome_with(
     live: &[f32],
     kernel: impl Fn(&MicroBatch) -> Tensor<3>,
 ) -> Result<(), SelfTestError<String>> {
-    let plan = Plan::new(config()).unwrap();
+    outcome_of(config(), live, kernel)
+}
+
+fn outcome_of(
+    config: PlanConfig,
+    live: &[f32],
+    kernel: impl Fn(&MicroBatch) -> Tensor<3>,
+) -> Result<(), SelfTestError<String>> {
+    let plan = Plan::new(config).unwrap();
     let untested = plan
         .mechanism(Entropy::insecure(1), reserve(&plan), DIMENSION, 0)
         .unwrap();

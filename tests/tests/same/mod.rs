@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use burn::tensor::{Device, Tensor, TensorData};
 use post_core::dp::account::{self, Event};
 use post_core::dp::{
-    Adjacency, Budget, Entropy, KnownAnswer, Ledger, Length, Mechanism, MicroBatch, Plan,
+    Adjacency, Budget, Clipping, Entropy, KnownAnswer, Ledger, Length, Mechanism, MicroBatch, Plan,
     PlanConfig, PrivacyUnit, Untested,
 };
 #[cfg(target_arch = "wasm32")]
@@ -120,6 +120,7 @@ pub(crate) fn untested() -> Untested {
         expected_batch: 10.0,
         length: Length::Steps(3),
         max_grad_norm: 0.5,
+        clipping: Clipping::Threshold,
         target_delta: 1e-2,
         unit: PrivacyUnit::Row,
         adjacency: Adjacency::AddRemove,

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use post_core::bundle::Bundle;
 use post_core::dp::{
-    Adjacency, Budget, Entropy, Ledger, Length, MicroBatch, Plan, PlanConfig, PrivacyUnit, Reserved,
+    Adjacency, Budget, Clipping, Entropy, Ledger, Length, MicroBatch, Plan, PlanConfig,
+    PrivacyUnit, Reserved,
 };
 use post_core::model::Lm;
 use post_core::optim::Schedule;
@@ -156,6 +157,7 @@ fn plan() -> Plan {
         expected_batch: 10.0,
         length: Length::Steps(STEPS),
         max_grad_norm: 0.5,
+        clipping: Clipping::Threshold,
         target_delta: 1e-2,
         unit: PrivacyUnit::Row,
         adjacency: Adjacency::AddRemove,

@@ -4,7 +4,7 @@
 //! from `docs/experiments.md`.
 
 use post_core::dp::{
-    Adjacency, Budget, Length, Plan, PlanConfig, PlanError, PrivacyUnit, suggest_delta,
+    Adjacency, Budget, Clipping, Length, Plan, PlanConfig, PlanError, PrivacyUnit, suggest_delta,
 };
 use post_core::tune::TuneConfig;
 
@@ -43,6 +43,7 @@ pub fn plan(settings: &Settings) -> Result<Plan, PlanError> {
         expected_batch: settings.expected_batch,
         length: Length::Steps(settings.steps),
         max_grad_norm: settings.max_grad_norm,
+        clipping: Clipping::Threshold,
         target_delta: settings.delta,
         unit: match settings.unit {
             Unit::Row => PrivacyUnit::Row,

@@ -41,7 +41,7 @@ const fn room(name: &'static str, may_know: &'static [&'static str], why: &'stat
     }
 }
 
-const ROOMS: [Room; 13] = [
+const ROOMS: [Room; 14] = [
     // A model is loaded from a checkpoint and saved as one; the checkpoint names its parts for it.
     room("model", &["checkpoint"], "a model is there for every use"),
     room("checkpoint", &["model"], "it only turns bytes into weights"),
@@ -50,6 +50,11 @@ const ROOMS: [Room; 13] = [
         "prompt",
         &["model", "checkpoint"],
         "a prompt is so many rows of a width",
+    ),
+    room(
+        "cost",
+        &["model", "optim"],
+        "it counts what a configuration says",
     ),
     room(
         "account",

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Bool, Device, Int, IntDType, Tensor, TensorData};
 
-use super::{ClipError, GRID, GRID_BITS, target};
+use super::{Clip, ClipError, Clipping, GRID, GRID_BITS, target};
 
 /// Columns whose squares are added at once: 2¹² halves of at most 2¹⁴ stay below 2²⁷.
 const CHUNK: usize = 1 << 12;
@@ -12,8 +12,8 @@ const CHUNK: usize = 1 << 12;
 ///
 /// Floats only choose x. That it is in bounds is decided by integers, so neither a device's
 /// rounding nor a shader that forgets NaN can break the sensitivity.
-pub(in crate::dp) fn add(gradients: Tensor<2>, real: usize, max_grad_norm: f64) -> Tensor<2, Int> {
-    let grid = onto_grid(gradients.narrow(0, 0, real), max_grad_norm);
+pub(in crate::dp) fn add(gradients: Tensor<2>, real: usize, clip: Clip) -> Tensor<2, Int> {
+    let grid = onto_grid(gradients.narrow(0, 0, real), clip);
     let over = exceeds(&grid);
     let [rows, dimension] = grid.dims();
     grid.mask_fill(over.expand([rows, dimension]), 0).sum_dim(0)
@@ -21,17 +21,25 @@ pub(in crate::dp) fn add(gradients: Tensor<2>, real: usize, max_grad_norm: f64) 
 
 /// round(g·s) as integers within ±2¹⁴. Dividing by the largest entry first keeps the norm of huge
 /// gradients finite.
-fn onto_grid(gradients: Tensor<2>, max_grad_norm: f64) -> Tensor<2, Int> {
+fn onto_grid(gradients: Tensor<2>, clip: Clip) -> Tensor<2, Int> {
     let [rows, dimension] = gradients.dims();
     let largest = gradients.clone().abs().max_dim(1);
-    let unit = gradients / largest.clone().clamp_min(f32::MIN_POSITIVE);
+    let divisor = largest.clone().clamp_min(f32::MIN_POSITIVE);
+    let unit = gradients / divisor.clone();
     let norm = unit.clone().square().sum_dim(1).sqrt();
     let kept = largest
         .clone()
         .lower_equal_elem(f32::MAX)
         .bool_and(norm.clone().greater_elem(0.5));
-    let scale =
-        (largest * (GRID as f64 / max_grad_norm)).min_pair(norm.recip() * target(dimension));
+    let target = target(dimension);
+    let scale = match clip.clipping {
+        Clipping::Threshold => {
+            let room = GRID as f64 / clip.max_grad_norm;
+            (largest * room).min_pair(norm.recip() * target)
+        }
+        // γ is divided, not the norm multiplied: that could overflow.
+        Clipping::Automatic { gamma } => (norm + divisor.recip() * gamma).recip() * target,
+    };
     let grid = unit * scale;
     let lost = kept.bool_not().expand([rows, dimension]);
     let grid = grid.mask_fill(lost, 0.0).round().clamp(-GRID, GRID);

@@ -3,14 +3,14 @@
 //!
 //! [`device`]: super::device
 
-use super::{GRID, target};
+use super::{Clip, Clipping, GRID, target};
 
 /// Adds each of the first `real` rows of `gradients` (`[rows, dimension]`), clipped and on the
 /// grid, to `sum`.
-pub(in crate::dp) fn add(gradients: &[f32], real: usize, max_grad_norm: f64, sum: &mut [i64]) {
+pub(in crate::dp) fn add(gradients: &[f32], real: usize, clip: Clip, sum: &mut [i64]) {
     let mut grid = vec![0; sum.len()];
     for row in gradients.chunks_exact(sum.len()).take(real) {
-        if onto_grid(row, max_grad_norm, &mut grid) {
+        if onto_grid(row, clip, &mut grid) {
             sum.iter_mut().zip(&grid).for_each(|(sum, x)| *sum += x);
         }
     }
@@ -18,7 +18,7 @@ pub(in crate::dp) fn add(gradients: &[f32], real: usize, max_grad_norm: f64, sum
 
 /// Writes round(g·s) to `grid`; false when the row must count as zero: it is not finite, or its
 /// integer norm, which no float can talk its way around, is above the bound.
-fn onto_grid(row: &[f32], max_grad_norm: f64, grid: &mut [i64]) -> bool {
+fn onto_grid(row: &[f32], clip: Clip, grid: &mut [i64]) -> bool {
     let largest = row.iter().fold(0.0, |most: f32, g| most.max(g.abs()));
     let divisor = largest.max(f32::MIN_POSITIVE);
     // Rounded once: the order in which a device adds in f32 rarely changes more than the last bit.
@@ -28,8 +28,14 @@ fn onto_grid(row: &[f32], max_grad_norm: f64, grid: &mut [i64]) -> bool {
     if !largest.is_finite() || norm.is_nan() || norm <= 0.5 {
         return false;
     }
-    let (room, target) = (GRID as f64 / max_grad_norm, target(row.len()));
-    let scale = (largest * room as f32).min(norm.recip() * target as f32);
+    let target = target(row.len()) as f32;
+    let scale = match clip.clipping {
+        Clipping::Threshold => {
+            let room = (GRID as f64 / clip.max_grad_norm) as f32;
+            (largest * room).min(norm.recip() * target)
+        }
+        Clipping::Automatic { gamma } => (norm + divisor.recip() * gamma as f32).recip() * target,
+    };
     let bound = GRID as f32;
     let mut square = 0i64;
     for (x, &g) in grid.iter_mut().zip(row) {

@@ -1,6 +1,6 @@
 //! Clipping on an integer grid: per-example gradients in, an exact integer sum out.
 //!
-//! A gradient g is scaled to norm at most C, rounded to multiples of C/2¹⁴, and dropped unless its
+//! A gradient g is scaled to norm at most C ([`Clipping`] says how), rounded to multiples of C/2¹⁴, and dropped unless its
 //! integer norm is at most 2¹⁴. So one example changes the sum by at most 2¹⁴ grid units, which is
 //! C, and that is the sensitivity that the accountant uses: rounding is inside it.
 
@@ -9,6 +9,7 @@ pub(super) mod host;
 
 use burn::tensor::{Device, ExecutionError, Int, Tensor};
 
+use super::config::Clipping;
 use super::sample::{MicroBatch, PoissonBatch, Step};
 
 /// C in grid units.
@@ -20,6 +21,15 @@ const DEVICE_ROWS: usize = 1 << 16;
 
 /// The most numbers a gradient may have; see `device::exceeds` and [`slack`](super::slack).
 pub const MAX_DIMENSION: usize = 1 << 20;
+
+/// What is done to each gradient.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Clip {
+    /// C.
+    pub max_grad_norm: f64,
+    /// How g is brought to it.
+    pub clipping: Clipping,
+}
 
 /// A step's gradients do not fit its batch.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +43,7 @@ pub enum ClipError {
         found: [usize; 3],
         /// Places in the micro-batch.
         rows: usize,
-        /// n·d of the plan's mechanism.
+        /// Numbers in a gradient, as the plan's mechanism was told.
         dimension: usize,
     },
     /// From another step or run.
@@ -61,7 +71,7 @@ pub struct Clipper {
     handed: usize,
     added: usize,
     step: Step,
-    max_grad_norm: f64,
+    clip: Clip,
     sum: Vec<i64>,
     /// Not read back yet: `[1, dimension]` and how many rows are in it.
     pending: Option<(Tensor<2, Int>, usize)>,
@@ -75,13 +85,13 @@ pub struct ClippedSum {
 }
 
 impl Clipper {
-    pub(super) fn new(batch: PoissonBatch, max_grad_norm: f64, dimension: usize) -> Self {
+    pub(super) fn new(batch: PoissonBatch, clip: Clip, dimension: usize) -> Self {
         Self {
             rows: batch.rows,
             handed: 0,
             added: 0,
             step: batch.step,
-            max_grad_norm,
+            clip,
             sum: vec![0; dimension],
             pending: None,
         }
@@ -122,7 +132,7 @@ impl Clipper {
         let gradients = gradients.reshape([rows, dimension]);
         if is_host(&gradients.device()) {
             let data: Vec<f32> = gradients.into_data_async().await?.iter().collect();
-            host::add(&data, micro.real, self.max_grad_norm, &mut self.sum);
+            host::add(&data, micro.real, self.clip, &mut self.sum);
         } else {
             self.add_on_device(gradients, micro.real).await?;
         }
@@ -135,7 +145,7 @@ impl Clipper {
         for from in (0..real).step_by(DEVICE_ROWS) {
             let rows = DEVICE_ROWS.min(real - from);
             let part = gradients.clone().slice(from..from + rows);
-            let part = device::add(part, rows, self.max_grad_norm);
+            let part = device::add(part, rows, self.clip);
             if self
                 .pending
                 .as_ref()

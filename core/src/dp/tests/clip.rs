@@ -2,7 +2,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use proptest::prelude::*;
 
 use crate::dp::{
-    ClipError, Entropy,
+    Clip, ClipError, Clipping, Entropy,
     clip::{Clipper, GRID, device, host, is_host, target},
     sample::{PoissonBatch, Step},
 };
@@ -14,14 +14,31 @@ fn tensor(rows: &[Vec<f32>]) -> Tensor<2> {
     Tensor::from_data(TensorData::new(rows.concat(), [b, d]), &Device::default())
 }
 
-fn on_host(rows: &[Vec<f32>], c: f64) -> Vec<i64> {
+fn threshold(max_grad_norm: f64) -> Clip {
+    let clipping = Clipping::Threshold;
+    Clip {
+        max_grad_norm,
+        clipping,
+    }
+}
+
+fn automatic(max_grad_norm: f64) -> Clip {
+    let gamma = Clipping::GAMMA;
+    let clipping = Clipping::Automatic { gamma };
+    Clip {
+        max_grad_norm,
+        clipping,
+    }
+}
+
+fn on_host(rows: &[Vec<f32>], clip: Clip) -> Vec<i64> {
     let mut sum = vec![0; rows[0].len()];
-    host::add(&rows.concat(), rows.len(), c, &mut sum);
+    host::add(&rows.concat(), rows.len(), clip, &mut sum);
     sum
 }
 
-fn on_device(rows: &[Vec<f32>], c: f64) -> Vec<i64> {
-    device::add(tensor(rows), rows.len(), c)
+fn on_device(rows: &[Vec<f32>], clip: Clip) -> Vec<i64> {
+    device::add(tensor(rows), rows.len(), clip)
         .into_data()
         .iter::<i64>()
         .collect()
@@ -80,20 +97,23 @@ fn one_example_moves_the_sum_by_at_most_c() {
         let base: Vec<Vec<f32>> = (0..4)
             .map(|i| (0..d).map(|j| ((i * 7 + j) as f32).sin()).collect())
             .collect();
-        for sum in [on_host, on_device] {
-            let before = sum(&base, c);
+        for (sum, clip) in [on_host, on_device]
+            .into_iter()
+            .flat_map(|sum| [threshold(c), automatic(c)].map(|clip| (sum, clip)))
+        {
+            let before = sum(&base, clip);
             for row in adversarial(d) {
                 for at in [0, base.len()] {
                     let mut with = base.clone();
                     with.insert(at, row.clone());
-                    let change: Vec<_> = sum(&with, c)
+                    let change: Vec<_> = sum(&with, clip)
                         .iter()
                         .zip(&before)
                         .map(|(a, b)| a - b)
                         .collect();
                     assert!(
                         square(&change) <= i128::from(GRID * GRID),
-                        "d {d} c {c} {:?}",
+                        "d {d} {clip:?} {:?}",
                         row[0]
                     );
                     let finite = row.iter().all(|x| x.is_finite());
@@ -117,8 +137,9 @@ fn an_unchecked_rounding_would_break_the_bound() {
 #[test]
 fn clipping_keeps_direction_and_almost_all_of_the_norm() {
     let row: Vec<f32> = (0..11_520).map(|i| (i as f32 * 0.37).sin() * 5.0).collect();
-    for sum in [on_host, on_device] {
-        let x = sum(std::slice::from_ref(&row), 1.0);
+    for clip in [threshold(1.0), automatic(1.0)] {
+        let x = on_host(std::slice::from_ref(&row), clip);
+        assert_eq!(x, on_device(std::slice::from_ref(&row), clip));
         let norm = (square(&x) as f64).sqrt();
         assert!(norm > 0.996 * GRID as f64, "{norm}");
         let length = row
@@ -140,9 +161,24 @@ fn short_gradients_are_only_rounded() {
     let row = vec![0.25f32, -0.5, 1e-9];
     for sum in [on_host, on_device] {
         assert_eq!(
-            sum(std::slice::from_ref(&row), 1.0),
+            sum(std::slice::from_ref(&row), threshold(1.0)),
             [GRID / 4, -GRID / 2, 0]
         );
+    }
+}
+
+/// C·g/(‖g‖ + γ), on both sides of the bound, whatever C is.
+#[test]
+fn automatic_clipping_gives_every_gradient_nearly_the_same_norm() {
+    for (length, c) in [(0.05f32, 1.0), (0.05, 1e-3), (5.0, 1.0), (1e-4, 1.0)] {
+        let row = vec![0.6 * length, -0.8 * length];
+        let share = f64::from(length) / (f64::from(length) + 0.01) * target(2);
+        for sum in [on_host, on_device] {
+            let x = sum(std::slice::from_ref(&row), automatic(c));
+            for (x, expected) in x.iter().zip([0.6 * share, -0.8 * share]) {
+                assert!((*x as f64 - expected).abs() < 0.51, "{x} {expected}");
+            }
+        }
     }
 }
 
@@ -165,7 +201,9 @@ proptest! {
             row[0] = power * unit;
             row
         }).collect();
-        prop_assert_eq!(on_host(&rows, c), on_device(&rows, c));
+        for clip in [threshold(c), automatic(c)] {
+            prop_assert_eq!(on_host(&rows, clip), on_device(&rows, clip));
+        }
     }
 
     #[test]
@@ -225,7 +263,7 @@ fn clipper(rows: usize, dimension: usize) -> Clipper {
             rows: (0..rows).collect(),
             step: STEP,
         },
-        1.0,
+        threshold(1.0),
         dimension,
     )
 }
@@ -279,7 +317,7 @@ fn dropped_examples_foreign_steps_and_wrong_shapes_are_errors() {
                 rows: vec![0],
                 step,
             },
-            1.0,
+            threshold(1.0),
             2,
         );
         let foreign = clipper(5, 2).next_micro(4).unwrap();

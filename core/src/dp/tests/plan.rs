@@ -7,6 +7,7 @@ pub(super) const CONFIG: PlanConfig = PlanConfig {
     expected_batch: 256.0,
     length: Length::Epochs(20.0),
     max_grad_norm: 1.0,
+    clipping: Clipping::Threshold,
     target_delta: 1.5e-5,
     unit: PrivacyUnit::Row,
     adjacency: Adjacency::AddRemove,
@@ -78,6 +79,19 @@ fn the_same_noise_gives_the_same_plan() {
     assert_eq!(asked.steps(), 5235);
 }
 
+/// The hash of a plan from before there was a choice of clipping.
+#[test]
+fn older_plans_keep_their_hash() {
+    let text = r#"{"budget":{"epsilon":8.0},"public_size":67000,"expected_batch":256.0,"length":{"epochs":20.0},"max_grad_norm":1.0,"target_delta":0.000015,"unit":"row","adjacency":"add_remove"}"#;
+    let plan: Plan = serde_json::from_str(text).unwrap();
+    assert_eq!(plan, Plan::new(CONFIG).unwrap());
+    assert_eq!(plan.hash(), receipt::sha256(text.as_bytes()));
+    let clipping = Clipping::Automatic { gamma: 0.01 };
+    let automatic = Plan::new(PlanConfig { clipping, ..CONFIG }).unwrap();
+    assert_eq!(automatic.event(), plan.event());
+    assert_ne!(automatic.hash(), plan.hash());
+}
+
 #[test]
 fn a_plan_survives_json_and_bad_ones_do_not() {
     let plan = Plan::new(CONFIG).unwrap();
@@ -95,6 +109,10 @@ fn hostile_values_are_errors() {
     for value in [f64::NAN, f64::INFINITY, -1.0, 0.0] {
         bad(PlanConfig {
             expected_batch: value,
+            ..CONFIG
+        });
+        bad(PlanConfig {
+            clipping: Clipping::Automatic { gamma: value },
             ..CONFIG
         });
         bad(PlanConfig {

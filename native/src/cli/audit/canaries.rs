@@ -1,16 +1,17 @@
-//! `post-native audit`: does tuning keep what it claims?
+//! `post-native audit canaries`: does tuning keep what it claims?
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::{ArgMatches, ValueEnum};
 use post_core::audit::{Attack, Claim, Planted, Verdict, flipped, random_sequences};
-use post_core::dp::{Entropy, Ledger, Plan};
+use post_core::dp::Plan;
 use post_core::task::{Encoder, Example, Labels, Task};
 use post_core::tune::{Optimizer, Privacy, Tuner};
 use serde::{Deserialize, Serialize};
 
-use super::{tune, values};
+use super::{thrown_away, tune, values};
+use crate::failure::{Hint, Usage};
 use crate::models::{self, Loaded};
 use crate::progress::Progress;
 use crate::term::{self, Terminal};
@@ -25,11 +26,11 @@ use crate::{config, data};
 #[command(after_help = "\
 Examples:
   A private run must stay below its claim:
-    post-native audit --student student.post.safetensors --task sst2 --data train.csv \\
+    post-native audit canaries --student student.post.safetensors --task sst2 --data train.csv \\
       --target-epsilon 1 --steps 200
   Without privacy, leakage must show:
-    post-native audit --student student.post.safetensors --task sst2 --data train.csv --no-dp")]
-pub(crate) struct Args {
+    post-native audit canaries --student student.post.safetensors --task sst2 --data train.csv --no-dp")]
+pub(super) struct Args {
     /// How many canaries; more can prove a larger ε
     #[arg(
         long,
@@ -63,13 +64,19 @@ const CANARY_LENGTH: usize = 24;
 ///
 /// # Errors
 /// When an input is bad, or tuning fails.
-pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<()> {
+pub(super) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<()> {
     let file = typed.tune.config.clone();
     let args = config::merge(typed, matches, file.as_deref())?;
     let task = data::task(&config::required(args.tune.task.clone(), "task")?)?;
     let source = config::required(args.tune.student.clone(), "student")?;
     let files = config::some(&args.tune.data, "data")?;
     tune::budget(&args.tune)?;
+    if args.tune.rank.is_some() {
+        return Err(Usage(
+            "this attack reads steps of the prompt itself, not of factors".into(),
+        ))
+        .hint("leave --rank out: the guarantee does not depend on it");
+    }
     let rows = data::rows(files, &task, Labels::Required, term)?;
     let student = models::load(&source, &args.tune.device.open(term)?, term)?;
     let encoder = student.encoder(&task, args.tune.num_virtual_tokens)?;
@@ -120,7 +127,7 @@ fn attack(
 ) -> Result<Verdict> {
     let (privacy, claim) = privacy(args, examples.len())?;
     let clip = match &privacy {
-        Privacy::Private { plan, .. } => Some(plan.max_grad_norm()),
+        Privacy::Private { plan, .. } => Some(plan.clip()),
         Privacy::None(_) => None,
     };
     let mut setup = tune::setup(&args.tune, student, encoder, examples, privacy)?;
@@ -144,7 +151,7 @@ fn attack(
 /// δ of a run that claims nothing: the bound is then on pure ε, or nearly.
 const NO_CLAIM_DELTA: f64 = 1e-9;
 
-/// The run's privacy, entered in a ledger that is thrown away with the prompt.
+/// The run's privacy, and what it claims.
 fn privacy(args: &Args, rows: usize) -> Result<(Privacy, Claim)> {
     let Some(budget) = tune::budget(&args.tune)? else {
         let claim = Claim {
@@ -158,17 +165,7 @@ fn privacy(args: &Args, rows: usize) -> Result<(Privacy, Claim)> {
         epsilon: Some(plan.epsilon()),
         delta: plan.delta(),
     };
-    let mut ledger = Ledger::new(f64::MAX, plan.delta(), Entropy::from_os()?);
-    let data = ledger.identify(["the audit's own"]);
-    let reserved = ledger.reserve(&data, &plan)?;
-    Ok((
-        Privacy::Private {
-            plan,
-            entropy: Entropy::from_os()?,
-            reserved,
-        },
-        claim,
-    ))
+    Ok((thrown_away(plan)?, claim))
 }
 
 fn say(verdict: &Verdict, json: bool) -> Result<()> {

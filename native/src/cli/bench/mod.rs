@@ -1,0 +1,338 @@
+//! `post-native bench`: how fast this device is with a pair of models, and what the steps cost.
+
+mod memory;
+mod phases;
+
+use anyhow::{Result, ensure};
+use post_core::cost::{self, Shape};
+use post_core::report::{Align, Table};
+use serde::Serialize;
+
+use super::values;
+use crate::device::DeviceChoice;
+use crate::failure::Hint;
+use crate::models;
+use crate::source::ModelSource;
+use crate::term::{self, Terminal};
+
+/// Measure a pair of models on this device, and work out what distilling, tuning and transferring cost
+///
+/// Times single steps on made-up texts of one length: examples and floating-point operations a second,
+/// also as a share of the device's own best matrix product measured beside them, and memory. The cost
+/// table then says what whole runs take, and what tuning on the teacher itself would.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  post-native bench --student student.post.safetensors --teacher teacher --text 44 \\
+    --num-virtual-tokens 20 --rows 10000 --epochs 20 --transfer-steps 1000
+
+Operations are counted from the models' configurations (what the mathematics needs, not what is computed
+twice), so a share says how much of the device's speed is put to use.")]
+pub(crate) struct Args {
+    /// The student: a folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[@revision]
+    #[arg(long, value_name = "MODEL")]
+    student: ModelSource,
+    /// The teacher
+    #[arg(long, value_name = "MODEL")]
+    teacher: ModelSource,
+
+    /// Tokens of a text
+    #[arg(
+        long,
+        value_name = "TOKENS",
+        default_value_t = 64,
+        help_heading = "Task"
+    )]
+    text: usize,
+    /// Length of the prompt, in virtual tokens
+    #[arg(
+        long,
+        value_name = "TOKENS",
+        default_value_t = 100,
+        help_heading = "Task"
+    )]
+    num_virtual_tokens: usize,
+    /// Label words of all classes together
+    #[arg(long, value_name = "WORDS", default_value_t = 8, help_heading = "Task")]
+    label_words: usize,
+
+    /// Private rows to tune on
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10_000,
+        help_heading = "Runs"
+    )]
+    rows: usize,
+    /// Passes over them
+    #[arg(long, value_name = "E", default_value_t = 20.0, help_heading = "Runs", value_parser = values::positive)]
+    epochs: f64,
+    /// Public texts to transfer with
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 128,
+        help_heading = "Runs"
+    )]
+    public: usize,
+    /// Steps of transferring
+    #[arg(long, value_name = "T", default_value_t = 1000, help_heading = "Runs")]
+    transfer_steps: usize,
+    /// Texts in a step of transferring
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 16,
+        help_heading = "Runs"
+    )]
+    transfer_batch: usize,
+    /// Texts to distil on
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 10_000,
+        help_heading = "Runs"
+    )]
+    distil_texts: usize,
+    /// Passes over them
+    #[arg(long, value_name = "E", default_value_t = 3.0, help_heading = "Runs", value_parser = values::positive)]
+    distil_epochs: f64,
+    /// Places of a text at which distilling compares the whole vocabulary
+    #[arg(long, value_name = "COUNT", default_value_t = 7, help_heading = "Runs")]
+    distil_rows: usize,
+
+    /// Examples of a measured step
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 16,
+        help_heading = "Measuring"
+    )]
+    batch: usize,
+    /// Examples per forward pass
+    #[arg(
+        long,
+        value_name = "ROWS",
+        default_value_t = 8,
+        help_heading = "Measuring"
+    )]
+    micro_batch: usize,
+    /// Steps of each kind; the fastest counts
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 3,
+        help_heading = "Measuring"
+    )]
+    repeats: usize,
+    /// auto, cpu, cuda[:i], wgpu[:i] or vulkan[:i]
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        default_value = "auto",
+        help_heading = "Measuring"
+    )]
+    device: DeviceChoice,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A kind of step, measured.
+#[derive(Debug, Clone, Serialize)]
+struct Measured {
+    phase: &'static str,
+    /// Of one step, the fastest.
+    seconds: f64,
+    examples_per_second: f64,
+    /// By count, a second.
+    flops_per_second: f64,
+    /// Of the device's best matrix product.
+    share_of_matmul: f64,
+    /// The most the process ever held up to the end of the phase, or within it where the system can
+    /// tell; of the host's memory.
+    peak_bytes: Option<u64>,
+}
+
+/// A whole run, worked out.
+#[derive(Debug, Clone, Serialize)]
+struct Run {
+    phase: &'static str,
+    who: &'static str,
+    examples: f64,
+    flops: f64,
+    /// Weights read from memory.
+    bytes: f64,
+    /// At the measured speed of such steps.
+    seconds: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Found {
+    /// Floating-point operations a second.
+    best_matmul: f64,
+    measured: Vec<Measured>,
+    runs: Vec<Run>,
+}
+
+/// Measures, works out and prints.
+///
+/// # Errors
+/// When a model can't be loaded, the pair is of two widths, or a text doesn't fit.
+pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
+    let device = args.device.open(term)?;
+    let load = |source| models::place(&models::open(source)?, source, &device, term);
+    let (student, teacher) = (load(&args.student)?, load(&args.teacher)?);
+    let (small, large) = (student.config().hidden_size, teacher.config().hidden_size);
+    ensure!(
+        small == large,
+        "the student's width is {small}, the teacher's {large}"
+    );
+    let counts = [
+        args.text,
+        args.batch,
+        args.micro_batch,
+        args.repeats,
+        args.label_words,
+    ];
+    ensure!(
+        !counts.contains(&0),
+        "texts, batches, repeats and label words must be at least 1"
+    );
+    let room = teacher.text_room(args.num_virtual_tokens);
+    if args.text > room {
+        return Err(anyhow::anyhow!(
+            "prompt and text take {} places, more than the teacher has",
+            args.num_virtual_tokens + args.text
+        ))
+        .hint("give a smaller --text or --num-virtual-tokens");
+    }
+    let pair = phases::Pair::new(args, student, teacher);
+    let found = found(args, &pair, term)?;
+    if args.json {
+        return term::json(&found);
+    }
+    Ok(term::data(text(&found))?)
+}
+
+fn shape(args: &Args) -> Shape {
+    Shape {
+        num_virtual_tokens: args.num_virtual_tokens,
+        text: args.text,
+        label_words: args.label_words,
+    }
+}
+
+fn found(args: &Args, pair: &phases::Pair<'_>, term: &Terminal) -> Result<Found> {
+    term.note("measuring: matrix products");
+    let best_matmul = phases::best_matmul(pair.device())?;
+    let (student, teacher) = (pair.student.config(), pair.teacher.config());
+    let (shape, vocabulary) = (shape(args), teacher.vocab_size);
+    let micro = args.micro_batch.min(args.batch);
+    let costs = [
+        cost::states(teacher, args.text),
+        cost::distill(student, args.text, args.distil_rows.min(args.text)),
+        cost::tune(student, &shape),
+        cost::constants(student, teacher, &shape),
+        cost::transfer(teacher, &shape, vocabulary, micro),
+        cost::tune(teacher, &shape),
+    ];
+    let tuned = args.rows as f64 * args.epochs;
+    let runs = [
+        (
+            "teacher's states",
+            "provider, once",
+            args.distil_texts as f64,
+        ),
+        (
+            "distil",
+            "provider, once",
+            args.distil_texts as f64 * args.distil_epochs,
+        ),
+        ("tune on the student", "data owner", tuned),
+        ("constants of transfer", "provider", args.public as f64),
+        (
+            "transfer",
+            "provider",
+            (args.transfer_steps * args.transfer_batch) as f64,
+        ),
+        ("tune on the teacher", "instead", tuned),
+    ];
+    let (mut measured, mut whole) = (Vec::new(), Vec::new());
+    for ((phase, who, examples), cost) in runs.into_iter().zip(costs) {
+        term.note(format!("measuring: {phase}"));
+        memory::begin();
+        let seconds = pair.seconds(phase)?;
+        let per_example = seconds / args.batch as f64;
+        measured.push(Measured {
+            phase,
+            seconds,
+            examples_per_second: 1.0 / per_example,
+            flops_per_second: cost.flops / per_example,
+            share_of_matmul: cost.flops / per_example / best_matmul,
+            peak_bytes: memory::peak(),
+        });
+        whole.push(Run {
+            phase,
+            who,
+            examples,
+            flops: cost.flops * examples,
+            bytes: cost.weight_bytes * (examples / micro as f64).ceil(),
+            seconds: per_example * examples,
+        });
+    }
+    Ok(Found {
+        best_matmul,
+        measured,
+        runs: whole,
+    })
+}
+
+fn text(found: &Found) -> String {
+    let mut speed = Table::new([
+        ("step", Align::Left),
+        ("s", Align::Right),
+        ("examples/s", Align::Right),
+        ("GFLOP/s", Align::Right),
+        ("of matmul", Align::Right),
+        ("peak, MB", Align::Right),
+    ]);
+    for row in &found.measured {
+        let peak = row.peak_bytes;
+        speed.push([
+            row.phase.to_owned(),
+            format!("{:.3}", row.seconds),
+            format!("{:.1}", row.examples_per_second),
+            format!("{:.1}", row.flops_per_second / 1e9),
+            format!("{:.0} %", 100.0 * row.share_of_matmul),
+            peak.map_or_else(
+                || "-".to_owned(),
+                |bytes| format!("{:.0}", bytes as f64 / 1e6),
+            ),
+        ]);
+    }
+    let mut cost = Table::new([
+        ("run", Align::Left),
+        ("by", Align::Left),
+        ("examples", Align::Right),
+        ("TFLOP", Align::Right),
+        ("weights read, GB", Align::Right),
+        ("minutes", Align::Right),
+    ]);
+    for row in &found.runs {
+        cost.push([
+            row.phase.to_owned(),
+            row.who.to_owned(),
+            format!("{:.0}", row.examples),
+            format!("{:.2}", row.flops / 1e12),
+            format!("{:.1}", row.bytes / 1e9),
+            format!("{:.1}", row.seconds / 60.0),
+        ]);
+    }
+    format!(
+        "best matrix product: {:.1} GFLOP/s\n\n{}\n{}",
+        found.best_matmul / 1e9,
+        speed.to_text(),
+        cost.to_text()
+    )
+}
