@@ -1,11 +1,14 @@
 //! Student and teacher of two widths and vocabularies.
 
 use burn::tensor::Device;
+use serde_json::json;
+use tokenizers::Tokenizer;
 
 use super::*;
 use crate::model::Config;
 use crate::model::testing::{gpt_neox, gpt2};
 use crate::optim::divergence;
+use crate::task::{Encoder, Head, Task};
 
 /// Label words of either model, of three classes.
 const WORDS: [[u32; 2]; 3] = [[3, 30], [17, 5], [4, 11]];
@@ -104,7 +107,7 @@ fn a_teacher_of_another_width_and_vocabulary_learns_the_students_answers() {
 
     let moved = transfer.finish().unwrap();
     let (zero_shot, after) = (apart(&tuned, None), apart(&tuned, Some(&moved)));
-    assert!(after < zero_shot, "{zero_shot} → {after}");
+    assert!(after < 0.5 * zero_shot, "{zero_shot} → {after}");
 }
 
 fn random_rows(seed: u64, rows: usize, width: usize) -> Vec<f32> {
@@ -190,4 +193,46 @@ fn what_says_nothing_of_a_place_is_refused() {
     let narrow = SoftPrompt::new(vec![1.0; 4], 2, 2).unwrap();
     let error = block_on(relative(&narrow, models, &WORDS, config)).unwrap_err();
     assert!(matches!(error, TransferError::Prompt(_)));
+}
+
+fn speaking(words: &[&str]) -> Tokenizer {
+    let vocab: serde_json::Map<_, _> = words
+        .iter()
+        .enumerate()
+        .map(|(id, word)| ((*word).to_owned(), json!(id)))
+        .collect();
+    let description = json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+        "normalizer": null, "pre_tokenizer": { "type": "Whitespace" },
+        "post_processor": null, "decoder": null,
+        "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "<unk>" },
+    });
+    Tokenizer::from_bytes(description.to_string()).unwrap()
+}
+
+/// One word after the other, by its first token; what begins like an earlier word is left out.
+#[test]
+fn label_words_are_matched_by_the_task() {
+    let task = r#"
+        name = "small"
+        template = "{text} It was"
+        init_text = "good"
+        max_length = 12
+        first_token = true
+        columns = { text = "text", label = "label" }
+        classes = [
+            { name = "negative", words = ["very bad", "very dull", "bad"] },
+            { name = "positive", words = ["good"] },
+        ]
+    "#;
+    let task = Task::from_toml(task).unwrap();
+    let student = speaking(&["<unk>", "It", "was", "very", "bad", "dull", "good"]);
+    let teacher = speaking(&["good", "dull", "bad", "<unk>", "very", "was", "It"]);
+    let encoder = |tokenizer| Encoder::new(&task, tokenizer, 20, Head::Causal).unwrap();
+    let words = Words::labels(&encoder(&student), &encoder(&teacher)).unwrap();
+    assert_eq!(words, Words::Some(vec![[3, 4], [4, 2], [6, 0]]));
+    assert_eq!(Words::all(&student, &student).unwrap(), Words::All);
+    let error = Words::all(&student, &teacher).unwrap_err();
+    assert!(matches!(error, TransferError::Tokenizer { id: 0, .. }));
+    assert!(error.to_string().contains("--words labels"));
 }
