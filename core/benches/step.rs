@@ -20,7 +20,7 @@ use post_core::dp::{
 use post_core::model::Lm;
 use post_core::prompt::SoftPrompt;
 use post_core::task::Example;
-use post_core::transfer::{Constants, Transfer, TransferConfig};
+use post_core::transfer::{Constants, Transfer, TransferConfig, Words};
 use post_core::tune::{ClassHead, PlainTraining, Privacy, Setup, TuneConfig, Tuner};
 
 /// Tokens of a text.
@@ -119,7 +119,7 @@ fn distiller(student: Lm) -> Distiller {
 }
 
 fn transfer(teacher: &Arc<Lm>, student: &Arc<Lm>) -> Transfer {
-    let mut constants = Constants::new(&examples(16)).unwrap();
+    let mut constants = Constants::new(&examples(16), &examples(16)).unwrap();
     block_on(constants.extend(student, teacher, &prompt(), 16)).unwrap();
     let config = TransferConfig {
         batch: 16,
@@ -127,7 +127,16 @@ fn transfer(teacher: &Arc<Lm>, student: &Arc<Lm>) -> Transfer {
         ..TransferConfig::default()
     };
     let (teacher, student) = (teacher.clone(), student.clone());
-    Transfer::new(teacher, student, constants, &prompt(), None, config, None).unwrap()
+    Transfer::new(
+        teacher,
+        student,
+        constants,
+        &prompt(),
+        Words::All,
+        config,
+        None,
+    )
+    .unwrap()
 }
 
 fn main() {

@@ -9,7 +9,7 @@ use super::file::Task;
 
 /// What stands before a label word when its tokens are looked up: tokenizers spell a word within a
 /// sentence (` good`, `▁good`) unlike one at its start.
-const CONTEXT: &str = "It was";
+pub(super) const CONTEXT: &str = "It was";
 
 /// Why label words do not fit a tokenizer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +69,8 @@ pub struct LabelWords {
     ids: Vec<u32>,
     /// Each class's range in `ids`.
     classes: Vec<std::ops::Range<usize>>,
+    /// The token of every word in the task's order, repeated where words begin alike.
+    tokens: Vec<u32>,
 }
 
 impl LabelWords {
@@ -83,11 +85,13 @@ impl LabelWords {
         let mut words = Self {
             ids: Vec::new(),
             classes: Vec::new(),
+            tokens: Vec::new(),
         };
         for class in task.classes() {
             let start = words.ids.len();
             for word in &class.words {
                 let id = look_up(tokenizer, &class.name, word, task.first_token())?;
+                words.tokens.push(id);
                 match owner.insert(id, (&class.name, word)) {
                     None => words.ids.push(id),
                     Some((first, _)) if first == class.name => {}
@@ -110,6 +114,12 @@ impl LabelWords {
     /// The vocabulary rows that the head must compute, all classes after one another.
     pub fn ids(&self) -> &[u32] {
         &self.ids
+    }
+
+    /// The (first) token of each label word, word after word as the task lists them: the same words of
+    /// another tokenizer stand in the same places.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
     }
 
     /// Token ids of one class.
@@ -211,7 +221,7 @@ fn look_up(
     Ok(first)
 }
 
-fn ids(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, WordsError> {
+pub(super) fn ids(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, WordsError> {
     let encoding = tokenizer
         .encode(text, false)
         .map_err(|error| WordsError::Tokenizer {

@@ -14,11 +14,11 @@ const KIND: &str = "post.transfer.constants";
 ///
 /// The head makes logits of a hidden state whenever they are needed: d numbers are kept where the
 /// vocabulary has V (576 instead of 49 152 for SmolLM2), and one product with the head is small
-/// beside the teacher's forward pass. With the public examples shortest first, so that batches of
-/// neighbours pad little.
+/// beside the teacher's forward pass. With the public examples shortest first as the teacher reads
+/// them, so that batches of neighbours pad little.
 pub struct Constants {
-    ids: Vec<Vec<u32>>,
-    answers: Vec<usize>,
+    read_by_student: Texts,
+    read_by_teacher: Texts,
     /// h_t, `[done, d]` of the teacher, without prompt.
     teacher: Vec<f32>,
     /// h_s, `[done, d]` of the student, without prompt.
@@ -26,6 +26,41 @@ pub struct Constants {
     /// h_s^p, `[done, d]` of the student, with its prompt.
     prompted: Vec<f32>,
     done: usize,
+}
+
+/// The public examples in one model's tokens.
+struct Texts {
+    ids: Vec<Vec<u32>>,
+    answers: Vec<usize>,
+}
+
+impl Texts {
+    fn new(examples: &[Example], order: &[usize]) -> Self {
+        let sorted = || order.iter().map(|&index| &examples[index]);
+        Self {
+            ids: sorted().map(|example| example.ids.clone()).collect(),
+            answers: sorted().map(|example| example.answer).collect(),
+        }
+    }
+
+    /// Tokens and answer positions of some examples.
+    fn batch(&self, indices: &[usize]) -> (TokenBatch, Vec<usize>) {
+        let ids: Vec<&[u32]> = indices.iter().map(|&i| self.ids[i].as_slice()).collect();
+        let answers = indices.iter().map(|&i| self.answers[i]).collect();
+        (TokenBatch::padded(&ids, 0), answers)
+    }
+
+    /// Whether the longest example fits behind `n` virtual tokens.
+    fn fits(&self, lm: &Lm, n: usize) -> Result<(), TransferError> {
+        let longest = self.ids.iter().map(Vec::len).max().unwrap_or(0);
+        match lm.room(n) {
+            Some(room) if longest > room => Err(TransferError::TooLong {
+                needed: longest + n,
+                room: room + n,
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The constants of some examples, on the device.
@@ -36,19 +71,26 @@ pub(super) struct Rows {
 }
 
 impl Constants {
-    /// Takes public examples in; their labels are not looked at.
+    /// Takes public examples in, the same rows as each model reads them; their labels are not looked
+    /// at. The models may have tokenizers of their own: each row only needs an answer position in both.
     ///
     /// # Errors
-    /// [`TransferError::NoExamples`].
-    pub fn new(examples: &[Example]) -> Result<Self, TransferError> {
-        if examples.is_empty() {
+    /// [`TransferError::NoExamples`], or [`TransferError::Pairs`] where one model has more of them.
+    pub fn new(student: &[Example], teacher: &[Example]) -> Result<Self, TransferError> {
+        if teacher.is_empty() {
             return Err(TransferError::NoExamples);
         }
-        let mut sorted: Vec<&Example> = examples.iter().collect();
-        sorted.sort_by_key(|example| example.ids.len());
+        if student.len() != teacher.len() {
+            return Err(TransferError::Pairs {
+                student: student.len(),
+                teacher: teacher.len(),
+            });
+        }
+        let mut order: Vec<usize> = (0..teacher.len()).collect();
+        order.sort_by_key(|&index| teacher[index].ids.len());
         Ok(Self {
-            ids: sorted.iter().map(|example| example.ids.clone()).collect(),
-            answers: sorted.iter().map(|example| example.answer).collect(),
+            read_by_student: Texts::new(student, &order),
+            read_by_teacher: Texts::new(teacher, &order),
             teacher: Vec::new(),
             student: Vec::new(),
             prompted: Vec::new(),
@@ -60,7 +102,7 @@ impl Constants {
     #[must_use]
     #[allow(clippy::len_without_is_empty)] // `new` refuses to make an empty one.
     pub fn len(&self) -> usize {
-        self.ids.len()
+        self.read_by_teacher.ids.len()
     }
 
     /// Examples whose constants are known.
@@ -73,8 +115,7 @@ impl Constants {
     /// [`done`](Self::done) is [`len`](Self::len).
     ///
     /// # Errors
-    /// Models of different vocabularies, a prompt that isn't the student's, texts too long for
-    /// either model, a failing device.
+    /// A prompt that isn't the student's, texts too long for either model, a failing device.
     pub async fn extend(
         &mut self,
         student: &Lm,
@@ -83,20 +124,21 @@ impl Constants {
         rows: usize,
     ) -> Result<(), TransferError> {
         let n = prompt.num_virtual_tokens();
-        check(student, teacher, prompt)?;
-        self.fits(student, n)?;
-        self.fits(teacher, 0)?;
+        prompt.fits("student", student.config().hidden_size)?;
+        self.read_by_student.fits(student, n)?;
+        self.read_by_teacher.fits(teacher, 0)?;
         let next = self.done..self.len().min(self.done + rows);
         let indices: Vec<usize> = next.clone().collect();
         if indices.is_empty() {
             return Ok(());
         }
-        let (tokens, answers) = self.batch(&indices);
         let data = TensorData::new(prompt.embeddings().to_vec(), [n, prompt.token_dim()]);
         let virtual_tokens = Tensor::<2>::from_data(data, student.device());
 
+        let (tokens, answers) = self.read_by_teacher.batch(&indices);
         let input = teacher.embed(&tokens);
         let of_teacher = read(teacher.hidden_at(&input, &answers)).await?;
+        let (tokens, answers) = self.read_by_student.batch(&indices);
         let input = student.embed(&tokens);
         let of_student = read(student.hidden_at(&input, &answers)).await?;
         let input = student.embed_behind(virtual_tokens, &tokens);
@@ -109,11 +151,9 @@ impl Constants {
         Ok(())
     }
 
-    /// Tokens and answer positions of some examples.
+    /// Tokens and answer positions of some examples, the teacher's.
     pub(super) fn batch(&self, indices: &[usize]) -> (TokenBatch, Vec<usize>) {
-        let ids: Vec<&[u32]> = indices.iter().map(|&i| self.ids[i].as_slice()).collect();
-        let answers = indices.iter().map(|&i| self.answers[i]).collect();
-        (TokenBatch::padded(&ids, 0), answers)
+        self.read_by_teacher.batch(indices)
     }
 
     /// Hidden states of some examples, uploaded.
@@ -131,16 +171,9 @@ impl Constants {
         }
     }
 
-    /// Whether the longest example fits behind `n` virtual tokens.
-    pub(super) fn fits(&self, lm: &Lm, n: usize) -> Result<(), TransferError> {
-        let longest = self.ids.last().map_or(0, Vec::len);
-        match lm.room(n) {
-            Some(room) if longest > room => Err(TransferError::TooLong {
-                needed: longest + n,
-                room: room + n,
-            }),
-            _ => Ok(()),
-        }
+    /// Whether the teacher has room for the longest example behind `n` virtual tokens.
+    pub(super) fn fits(&self, teacher: &Lm, n: usize) -> Result<(), TransferError> {
+        self.read_by_teacher.fits(teacher, n)
     }
 
     /// What is known so far, to go on after an interruption.
@@ -173,14 +206,4 @@ impl Constants {
         self.done = done;
         Ok(())
     }
-}
-
-fn check(student: &Lm, teacher: &Lm, prompt: &SoftPrompt) -> Result<(), TransferError> {
-    let words = [student, teacher].map(|lm| lm.config().vocab_size);
-    if words[0] != words[1] {
-        let [student, teacher] = words;
-        return Err(TransferError::Vocabulary { student, teacher });
-    }
-    prompt.fits("student", student.config().hidden_size)?;
-    Ok(())
 }

@@ -19,15 +19,53 @@ pub enum TransferError {
     /// Nothing to transfer with.
     #[error("there is no public example; give at least about a hundred")]
     NoExamples,
-    /// Student and teacher speak of different words.
+    /// One model has more examples than the other.
     #[error(
-        "the student has {student} words and the teacher {teacher}; a prompt can only be transferred between models of one vocabulary"
+        "the student has {student} public examples and the teacher {teacher}; encode the same rows for both"
+    )]
+    Pairs {
+        /// Examples of the student.
+        student: usize,
+        /// Examples of the teacher.
+        teacher: usize,
+    },
+    /// Student and teacher have vocabularies of two sizes.
+    #[error(
+        "the student has {student} tokens and the teacher {teacher}; the whole vocabulary can only be compared where both have the same, so compare the task's label words (--words labels)"
     )]
     Vocabulary {
         /// V of the student.
         student: usize,
         /// V of the teacher.
         teacher: usize,
+    },
+    /// Student and teacher have two tokenizers.
+    #[error(
+        "token {id} is `{student}` to the student and `{teacher}` to the teacher; the whole vocabulary can only be compared where both have the same, so compare the task's label words (--words labels)"
+    )]
+    Tokenizer {
+        /// The first id that they read in two ways.
+        id: u32,
+        /// What the student reads.
+        student: String,
+        /// What the teacher reads.
+        teacher: String,
+    },
+    /// Too few label words are told apart by both models.
+    #[error(
+        "only {found} label words begin with a token of their own in both models; at least 2 are needed: give the task's classes other words"
+    )]
+    LabelWords {
+        /// How many do.
+        found: usize,
+    },
+    /// No words in common.
+    #[error(
+        "the two vocabularies share {found} words, which says nothing of where a prompt stands; start from the task's sentence (--init text)"
+    )]
+    Anchors {
+        /// Words that are one token of both.
+        found: usize,
     },
     /// Public text and prompt do not fit.
     #[error(

@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::constants::Rows;
+use super::{TransferError, Words};
 use crate::model::{HeadRows, Lm};
 use crate::optim::{Softened, divergence};
 
@@ -13,17 +14,28 @@ pub(super) struct Heads {
 }
 
 impl Heads {
-    /// Of the whole vocabulary, as the paper has it; or of `words` alone, of which a distribution over
-    /// the vocabulary tells little: they have a small share of it.
-    pub(super) fn new(student: &Lm, teacher: &Lm, words: Option<&[u32]>) -> Self {
-        let head = |lm: &Lm| match words {
-            Some(words) => lm.head_rows(words),
+    pub(super) fn new(student: &Lm, teacher: &Lm, words: &Words) -> Result<Self, TransferError> {
+        let [of_student, of_teacher] = match words {
+            Words::All => {
+                let [student, teacher] = [student, teacher].map(|lm| lm.config().vocab_size);
+                if student != teacher {
+                    return Err(TransferError::Vocabulary { student, teacher });
+                }
+                [None, None]
+            }
+            Words::Some(pairs) => [
+                Some(pairs.iter().map(|pair| pair[0]).collect()),
+                Some(pairs.iter().map(|pair| pair[1]).collect()),
+            ],
+        };
+        let head = |lm: &Lm, words: Option<Vec<u32>>| match words {
+            Some(words) => lm.head_rows(&words),
             None => lm.whole_head(),
         };
-        Self {
-            student: head(student),
-            teacher: head(teacher),
-        }
+        Ok(Self {
+            student: head(student, of_student),
+            teacher: head(teacher, of_teacher),
+        })
     }
 }
 

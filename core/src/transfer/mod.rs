@@ -7,15 +7,24 @@
 //! Only the prompt, public text and the two models are used, so the prompt's (ε, δ) stays as it is:
 //! this is post-processing. Public labels are not read. α is fixed or chosen on public data, never by
 //! a private accuracy (method §2, way 8).
+//!
+//! The models may differ in tokenizer and width. Each reads the public rows in its own tokens
+//! ([`Constants`]); their answers are compared over the words that both have ([`Words`]); and the
+//! prompt's place among the student's embeddings says where to start among the teacher's ([`relative()`]).
 
 mod constants;
 mod error;
 mod loss;
+pub mod relative;
 mod run;
+
+mod words;
 
 #[cfg(test)]
 mod tests;
 
 pub use constants::Constants;
 pub use error::TransferError;
+pub use relative::{RelativeConfig, relative};
 pub use run::{Transfer, TransferConfig, TransferReport};
+pub use words::Words;

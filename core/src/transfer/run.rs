@@ -5,9 +5,9 @@ use std::sync::Arc;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::TransferError;
 use super::constants::Constants;
 use super::loss::{self, Heads};
+use super::{TransferError, Words};
 use crate::model::Lm;
 use crate::optim::{Adam, AdamConfig, Order, Schedule, State, read};
 use crate::parallel;
@@ -109,7 +109,7 @@ pub struct Transfer {
     /// Of the student only its head is used any more.
     student: Arc<Lm>,
     heads: Heads,
-    words: Option<Vec<u32>>,
+    words: Words,
     constants: Constants,
     config: TransferConfig,
     order: Order,
@@ -121,16 +121,17 @@ pub struct Transfer {
 
 impl Transfer {
     /// Starts from `initial`, or from `resume`, a [`checkpoint`](Self::checkpoint) of a run with the
-    /// same settings. `words` are those whose logits are compared; `None` compares the vocabulary.
+    /// same settings. `words` are those whose logits are compared.
     ///
     /// # Errors
-    /// Settings out of range, constants not complete, a prompt or checkpoint that does not fit.
+    /// Settings out of range, constants not complete, a prompt or checkpoint that does not fit, unlike
+    /// vocabularies whose whole is to be compared.
     pub fn new(
         teacher: Arc<Lm>,
         student: Arc<Lm>,
         constants: Constants,
         initial: &SoftPrompt,
-        words: Option<&[u32]>,
+        words: Words,
         config: TransferConfig,
         resume: Option<&[u8]>,
     ) -> Result<Self, TransferError> {
@@ -144,8 +145,8 @@ impl Transfer {
         let batch = config.batch.min(constants.len());
         let prompt = initial.embeddings().to_vec();
         let mut transfer = Self {
-            heads: Heads::new(&student, &teacher, words),
-            words: words.map(<[u32]>::to_vec),
+            heads: Heads::new(&student, &teacher, &words)?,
+            words,
             teacher,
             student,
             order: Order::new(config.seed, constants.len(), batch),
@@ -267,9 +268,8 @@ impl Transfer {
     }
 
     /// What a resumed run must share.
-    fn settings(&self) -> impl Serialize {
-        let words = self.words.clone();
-        (self.config, self.shape, self.constants.len(), words)
+    fn settings(&self) -> impl Serialize + '_ {
+        (self.config, self.shape, self.constants.len(), &self.words)
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), TransferError> {

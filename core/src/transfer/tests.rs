@@ -1,6 +1,8 @@
 //! The transfer on tiny random models.
 #![allow(clippy::unwrap_used)]
 
+mod across;
+
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData, activation};
@@ -45,7 +47,7 @@ fn prompt(seed: u64) -> SoftPrompt {
 
 fn constants(rows: usize) -> Constants {
     let (teacher, student) = models();
-    let mut constants = Constants::new(&examples(14)).unwrap();
+    let mut constants = Constants::new(&examples(14), &examples(14)).unwrap();
     while constants.done() < constants.len() {
         block_on(constants.extend(&student, &teacher, &prompt(8), rows)).unwrap();
     }
@@ -73,6 +75,8 @@ fn start_with(
 ) -> Result<Transfer, TransferError> {
     let (teacher, student) = models();
     let (constants, initial) = (constants(5), prompt(9));
+    let same = |words: &[u32]| Words::Some(words.iter().map(|&word| [word, word]).collect());
+    let words = words.map_or(Words::All, same);
     Transfer::new(teacher, student, constants, &initial, words, config, resume)
 }
 
@@ -178,7 +182,7 @@ fn the_loss_falls() {
 #[test]
 fn a_model_transfers_to_itself_without_loss() {
     let (teacher, _) = models();
-    let mut constants = Constants::new(&examples(6)).unwrap();
+    let mut constants = Constants::new(&examples(6), &examples(6)).unwrap();
     block_on(constants.extend(&teacher, &teacher, &prompt(8), 6)).unwrap();
     let config = TransferConfig {
         steps: 1,
@@ -190,7 +194,7 @@ fn a_model_transfers_to_itself_without_loss() {
         teacher,
         constants,
         &own,
-        None,
+        Words::All,
         config,
         None,
     )
@@ -233,9 +237,9 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
 #[test]
 fn constants_go_on_where_they_were() {
     let (teacher, student) = models();
-    let mut first = Constants::new(&examples(14)).unwrap();
+    let mut first = Constants::new(&examples(14), &examples(14)).unwrap();
     block_on(first.extend(&student, &teacher, &prompt(8), 5)).unwrap();
-    let mut second = Constants::new(&examples(14)).unwrap();
+    let mut second = Constants::new(&examples(14), &examples(14)).unwrap();
     second.resume(&first.checkpoint(), [20, 20]).unwrap();
     assert_eq!(second.done(), 5);
     let missing = Transfer::new(
@@ -243,7 +247,7 @@ fn constants_go_on_where_they_were() {
         student.clone(),
         first,
         &prompt(9),
-        None,
+        Words::All,
         config(),
         None,
     );
@@ -255,14 +259,14 @@ fn constants_go_on_where_they_were() {
         block_on(second.extend(&student, &teacher, &prompt(8), 5)).unwrap();
     }
     assert_eq!(second.checkpoint(), constants(5).checkpoint());
-    let mut other = Constants::new(&examples(13)).unwrap();
+    let mut other = Constants::new(&examples(13), &examples(13)).unwrap();
     assert!(other.resume(&second.checkpoint(), [20, 20]).is_err());
 }
 
 #[test]
 fn what_cannot_be_transferred_is_said() {
     assert!(matches!(
-        Constants::new(&[]),
+        Constants::new(&[], &[]),
         Err(TransferError::NoExamples)
     ));
     for bad in [
@@ -292,7 +296,7 @@ fn what_cannot_be_transferred_is_said() {
         student.clone(),
         constants(9),
         &narrow,
-        None,
+        Words::All,
         config(),
         None,
     );
@@ -304,13 +308,29 @@ fn what_cannot_be_transferred_is_said() {
         },
         1,
     );
-    let mut constants = Constants::new(&examples(3)).unwrap();
-    let error = block_on(constants.extend(&smaller, &teacher, &prompt(8), 5)).unwrap_err();
+    let error = Transfer::new(
+        teacher,
+        Arc::new(smaller),
+        constants(9),
+        &prompt(9),
+        Words::All,
+        config(),
+        None,
+    );
+    let error = error.err().unwrap();
     assert!(matches!(
         error,
         TransferError::Vocabulary {
             student: 22,
             teacher: 23
         }
+    ));
+    assert!(error.to_string().contains("--words labels"));
+    assert!(matches!(
+        Constants::new(&examples(3), &examples(4)),
+        Err(TransferError::Pairs {
+            student: 3,
+            teacher: 4
+        })
     ));
 }

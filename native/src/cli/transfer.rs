@@ -7,8 +7,10 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::{ArgMatches, ValueEnum};
 use post_core::prompt::{SoftPrompt, peft};
-use post_core::task::{Labels, Task};
-use post_core::transfer::{Constants, Transfer, TransferConfig, TransferReport};
+use post_core::task::{Encoder, Labels, Task};
+use post_core::transfer::{
+    Constants, RelativeConfig, Transfer, TransferConfig, TransferReport, Words, relative,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -33,19 +35,25 @@ Example:
   post-native transfer --student student.post.safetensors --teacher SmolLM2.gguf \\
     --prompt prompt.zip --public reviews.csv --task sst2 --run runs/transfer
 
-About a hundred public rows are enough. Killed? Run it again with --resume.")]
+About a hundred public rows are enough. Killed? Run it again with --resume.
+
+Between models of two tokenizers or widths:
+  post-native transfer --student small/ --teacher large/ --prompt prompt.zip --public reviews.csv \\
+    --task sst2 --words labels --init relative
+The same without training, as a baseline; no public rows are needed:
+  post-native transfer … --init relative --steps 0")]
 pub(crate) struct Args {
     /// The student that the prompt was tuned on: a folder, .gguf, .post.safetensors or hub:org/name
     #[arg(long, value_name = "MODEL")]
     student: Option<ModelSource>,
-    /// The large model that shall get a prompt of its own; of the student's vocabulary
+    /// The large model that shall get a prompt of its own; of another vocabulary only with --words labels
     #[arg(long, value_name = "MODEL")]
     teacher: Option<ModelSource>,
     /// The student's prompt: a PEFT folder, the zip that the browser hands out, .npy, .safetensors, .pth
     #[arg(long, value_name = "PROMPT")]
     prompt: Option<PathBuf>,
     /// Public rows with the task's text columns: CSV, TSV, JSON lines or Parquet, also packed; several
-    /// files, or a pattern in quotes
+    /// files, or a pattern in quotes. Not needed with --steps 0
     #[arg(long, value_name = "FILES", num_args = 1..)]
     #[serde(default, with = "values::paths", skip_serializing_if = "Vec::is_empty")]
     public: Vec<PathBuf>,
@@ -60,7 +68,7 @@ pub(crate) struct Args {
     /// Softens both sides' answers
     #[arg(long, value_name = "T", default_value_t = 2.0, help_heading = "Training", value_parser = values::positive)]
     temperature: f64,
-    /// Steps
+    /// Steps; 0 writes what the prompt would start from
     #[arg(
         long,
         value_name = "STEPS",
@@ -84,13 +92,18 @@ pub(crate) struct Args {
     #[serde(default)]
     decay: bool,
     /// Which words' answers are compared: all of the vocabulary, as the paper has it, or the task's
-    /// label words alone, which needs far fewer steps
-    #[arg(long, value_enum, default_value_t = Words::All, help_heading = "Training")]
-    words: Words,
-    /// What the teacher's prompt starts from: the task's sentence, or the student's prompt where
-    /// both models are of one width
+    /// label words alone, which needs far fewer steps and no common vocabulary
+    #[arg(long, value_enum, default_value_t = Compared::All, help_heading = "Training")]
+    words: Compared,
+    /// What the teacher's prompt starts from: the task's sentence; the student's prompt where both
+    /// models are of one width; or that prompt's place among the words that both know (relative)
     #[arg(long, value_enum, default_value_t = Init::Text, help_heading = "Training")]
     init: Init,
+    /// With --init relative: how many common words count for each virtual token, those most like it
+    /// [default: all, up to 8192]
+    #[arg(long, value_name = "WORDS", help_heading = "Training", value_parser = clap::value_parser!(u32).range(1..))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nearest: Option<u32>,
     /// Decides the order of the rows
     #[arg(
         long,
@@ -141,11 +154,12 @@ pub(crate) struct Args {
 enum Init {
     Text,
     Prompt,
+    Relative,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Words {
+enum Compared {
     All,
     Labels,
 }
@@ -171,7 +185,9 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
         config::required(args.student.clone(), "student")?,
         config::required(args.teacher.clone(), "teacher")?,
     ];
-    config::some(&args.public, "public")?;
+    if args.steps > 0 {
+        config::some(&args.public, "public")?;
+    }
     let from = config::required(args.prompt.clone(), "prompt")?;
     let prompt = prompts::soft(&from)?;
     let run = match RunFolder::open(&path, &config::table(&args)?, &args.run)? {
@@ -192,10 +208,18 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
         prompt,
         task,
     };
-    let constants = constants(&args, &inputs, &run, term)?;
-    let mut job = start(&args, &inputs, constants, &run)?;
-    drive(&mut job, &run, args.checkpoint_every, term)?;
-    let summary = release(&job.0.finish()?, &inputs, &from, &run.path("prompt"))?;
+    let initial = inputs.initial(&args, term)?;
+    let prompt = match args.steps {
+        0 => initial,
+        _ => {
+            let words = inputs.words(args.words)?;
+            let constants = constants(&args, &inputs, &run, term)?;
+            let mut job = start(&args, &inputs, constants, &initial, words, &run)?;
+            drive(&mut job, &run, args.checkpoint_every, term)?;
+            job.0.finish()?
+        }
+    };
+    let summary = release(&prompt, &inputs, &from, &run.path("prompt"))?;
     run.finish(started.elapsed(), &summary)?;
     say(&summary, args.json)
 }
@@ -204,6 +228,60 @@ fn say(summary: &Value, json: bool) -> Result<()> {
     match json {
         true => term::json(summary),
         false => Ok(term::data(summary["prompt"].as_str().unwrap_or_default())?),
+    }
+}
+
+impl Inputs {
+    /// What the teacher's prompt starts from.
+    fn initial(&self, args: &Args, term: &Terminal) -> Result<SoftPrompt> {
+        let (prompt, teacher) = (&self.prompt, &self.teacher);
+        let length = prompt.num_virtual_tokens();
+        match args.init {
+            Init::Prompt => {
+                prompt
+                    .fits(&teacher.name, teacher.lm.config().hidden_size)
+                    .hint("start from its place among common words instead: --init relative")?;
+                Ok(prompt.clone())
+            }
+            Init::Text => teacher.text_init(&teacher.encoder(&self.task, length)?, length),
+            Init::Relative => {
+                let config = RelativeConfig {
+                    nearest: args.nearest.map(|words| words as usize),
+                    ..RelativeConfig::default()
+                };
+                let models = [&*self.student.lm, &*self.teacher.lm];
+                let tokenizers = [&self.student.tokenizer, &self.teacher.tokenizer];
+                let anchors = relative::anchors(models, tokenizers, &config)?;
+                term.note(format!(
+                    "both models have {} words in common to find the prompt's place by",
+                    anchors.len()
+                ));
+                Ok(pollster::block_on(relative(
+                    prompt, models, &anchors, config,
+                ))?)
+            }
+        }
+    }
+
+    /// The words whose answers are compared.
+    fn words(&self, compared: Compared) -> Result<Words> {
+        let (student, teacher) = (&self.student, &self.teacher);
+        match compared {
+            Compared::All => Ok(Words::all(&student.tokenizer, &teacher.tokenizer)?),
+            Compared::Labels => {
+                let [student, teacher] = self.encoders()?;
+                Ok(Words::labels(&student, &teacher)?)
+            }
+        }
+    }
+
+    /// Rows as the student and as the teacher reads them.
+    fn encoders(&self) -> Result<[Encoder<'_>; 2]> {
+        let length = self.prompt.num_virtual_tokens();
+        Ok([
+            self.student.encoder(&self.task, length)?,
+            self.teacher.encoder(&self.task, length)?,
+        ])
     }
 }
 
@@ -216,9 +294,8 @@ fn constants(args: &Args, inputs: &Inputs, run: &RunFolder, term: &Terminal) -> 
         task,
     } = inputs;
     let rows = data::rows(&args.public, task, Labels::Unused, term)?;
-    // One tokenisation serves both: `Constants` refuses models of two vocabularies.
-    let encoder = teacher.encoder(task, prompt.num_virtual_tokens())?;
-    let mut constants = Constants::new(&rows.encode(&encoder)?)?;
+    let [for_student, for_teacher] = inputs.encoders()?;
+    let mut constants = Constants::new(&rows.encode(&for_student)?, &rows.encode(&for_teacher)?)?;
     let kept = run.path(CONSTANTS);
     if kept.is_file() {
         let widths = [student, teacher].map(|model| model.lm.config().hidden_size);
@@ -243,28 +320,14 @@ fn constants(args: &Args, inputs: &Inputs, run: &RunFolder, term: &Terminal) -> 
     Ok(constants)
 }
 
-fn start(args: &Args, inputs: &Inputs, constants: Constants, run: &RunFolder) -> Result<Run> {
-    let Inputs {
-        student,
-        teacher,
-        prompt,
-        task,
-    } = inputs;
-    let length = prompt.num_virtual_tokens();
-    let encoder = teacher.encoder(task, length)?;
-    let initial = match args.init {
-        Init::Prompt => {
-            prompt
-                .fits(&teacher.name, teacher.lm.config().hidden_size)
-                .hint("start from the task's sentence instead: --init text")?;
-            prompt.clone()
-        }
-        Init::Text => teacher.text_init(&encoder, length)?,
-    };
-    let words = match args.words {
-        Words::All => None,
-        Words::Labels => Some(encoder.words().ids()),
-    };
+fn start(
+    args: &Args,
+    inputs: &Inputs,
+    constants: Constants,
+    initial: &SoftPrompt,
+    words: Words,
+    run: &RunFolder,
+) -> Result<Run> {
     let settings = TransferConfig {
         alpha: args.alpha,
         temperature: args.temperature,
@@ -277,12 +340,12 @@ fn start(args: &Args, inputs: &Inputs, constants: Constants, run: &RunFolder) ->
         ..TransferConfig::default()
     };
     let checkpoint = run.checkpoint()?;
-    let [large, small] = [teacher, student].map(|model| Arc::clone(&model.lm));
+    let [large, small] = [&inputs.teacher, &inputs.student].map(|model| Arc::clone(&model.lm));
     Transfer::new(
         large,
         small,
         constants,
-        &initial,
+        initial,
         words,
         settings,
         checkpoint.as_deref(),

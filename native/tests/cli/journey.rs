@@ -58,13 +58,18 @@ impl Place {
 
     /// One of the random models that the golden tests use, with a tokenizer of twelve words.
     pub(super) fn model(&self, name: &str, fixture: &str) {
+        self.speaking(name, fixture, &WORDS);
+    }
+
+    /// The same with other words.
+    fn speaking(&self, name: &str, fixture: &str, words: &[&str]) {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/models");
         let to = self.path(name);
         fs::create_dir_all(&to).unwrap();
         for file in ["config.json", "model.safetensors"] {
             fs::copy(from.join(fixture).join(file), to.join(file)).unwrap();
         }
-        let vocab: Value = WORDS
+        let vocab: Value = words
             .iter()
             .enumerate()
             .map(|(id, word)| (*word, id))
@@ -140,6 +145,47 @@ fn the_three_steps_lead_to_a_prompt_whose_receipt_holds() {
 
     let ledger = place.done("ledger show --ledger @ledger.json");
     assert_eq!(ledger["data_sets"][0]["runs"], json!(1));
+}
+
+/// Another width (20 instead of 18), other ids, other words, and "awful" unknown.
+#[test]
+fn a_prompt_goes_to_a_model_of_another_width_and_tokenizer() {
+    let place = Place::new();
+    let words = [
+        "<unk>", "good", "the", "or", "bad", "film", "it", "awful", "was", "fine", "dull", "story",
+    ];
+    place.speaking("other", "gpt2", &words);
+    place.done(&format!("{TUNE} --steps 3 --no-dp --run @tune"));
+    let transfer = "transfer --student @teacher --teacher @other --prompt @tune/prompt \
+                    --task @toy.toml --batch 4 --device cpu";
+    let public = "--public @rows.csv --steps 3";
+    place.refused(
+        &format!("{transfer} {public} --run @a"),
+        &["token 1 is `it`", "`good`", "--words labels"],
+    );
+    place.refused(
+        &format!("{transfer} {public} --words labels --init prompt --run @a --force"),
+        &["18 numbers wide", "hint:", "--init relative"],
+    );
+    let args = place.args(&format!("{transfer} --steps 3 --words labels --run @b"));
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    refused(&args, 2, &["--public is missing"]);
+
+    let line = format!("{transfer} {public} --words labels --init relative --run @across");
+    place.done(&line);
+    let log = fs::read_to_string(place.path("across/metrics.jsonl")).unwrap();
+    assert_eq!(log.lines().count(), 3);
+    place.done(&format!(
+        "{transfer} --init relative --steps 0 --run @placed"
+    ));
+    let [moved, placed] = ["across", "placed"].map(|run| {
+        let shown = place.done(&format!("inspect @{run}/prompt"));
+        assert_eq!(shown["token_dim"], json!(20), "{shown}");
+        let eval = "eval --model @other --task @toy.toml --data @rows.csv --device cpu";
+        place.done(&format!("{eval} --prompt @{run}/prompt"));
+        fs::read(place.path(&format!("{run}/prompt/adapter_model.safetensors"))).unwrap()
+    });
+    assert_ne!(moved, placed);
 }
 
 #[test]

@@ -7,5 +7,6 @@ mod hf;
 mod model;
 mod peft;
 mod prompts;
+mod relative;
 mod smollm;
 mod tokenizer;
