@@ -1,8 +1,10 @@
 //! Tasks and tables from files: what can't be used is said line by line, nothing vanishes.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use post_core::optim::SplitMix64;
 use post_core::task::{self, Dataset, Encoder, Example, Labels, Row, Seen, Task};
 
 use crate::failure::Hint;
@@ -64,6 +66,22 @@ pub(crate) fn rows(
 }
 
 impl Rows {
+    /// Keeps at most `most` of the rows, drawn by `seed`, in their order.
+    pub(crate) fn draw(&mut self, most: usize, seed: u64) {
+        let mut drawn: Vec<usize> = (0..self.rows.len()).collect();
+        SplitMix64::new(seed).shuffle(&mut drawn);
+        let drawn: HashSet<usize> = drawn.into_iter().take(most).collect();
+        let mut start = 0;
+        for (_, count) in &mut self.files {
+            let end = start + *count;
+            *count = (start..end).filter(|row| drawn.contains(row)).count();
+            start = end;
+        }
+        let mut at = 0..;
+        self.rows
+            .retain(|_| at.next().is_some_and(|row| drawn.contains(&row)));
+    }
+
     /// Encodes all rows.
     ///
     /// # Errors
@@ -183,6 +201,23 @@ words = ["good"]
             files: rows.files[..2].to_vec(),
         };
         assert_eq!(known.encode(&encoder).unwrap().len(), 3);
+
+        let drawn = |most, seed| {
+            let mut rows = Rows {
+                rows: rows.rows.clone(),
+                files: rows.files.clone(),
+            };
+            rows.draw(most, seed);
+            let counted: usize = rows.files.iter().map(|(_, count)| count).sum();
+            assert_eq!(counted, rows.rows.len());
+            rows.rows
+                .into_iter()
+                .map(|row| row.texts[0].clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(drawn(9, 0), ["one", "one", "two", "three"]);
+        assert_eq!((drawn(2, 0).len(), drawn(2, 0)), (2, drawn(2, 0)));
+        assert!((1..20).any(|seed| drawn(2, seed) != drawn(2, 0)));
     }
 
     #[test]

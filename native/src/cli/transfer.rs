@@ -57,6 +57,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILES", num_args = 1..)]
     #[serde(default, with = "values::paths", skip_serializing_if = "Vec::is_empty")]
     public: Vec<PathBuf>,
+    /// Use only so many of the public rows, drawn by --seed [default: all]
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_rows: Option<u32>,
     /// A task file, or the name of a built-in task
     #[arg(long, value_name = "FILE|NAME")]
     task: Option<String>,
@@ -293,7 +297,10 @@ fn constants(args: &Args, inputs: &Inputs, run: &RunFolder, term: &Terminal) -> 
         prompt,
         task,
     } = inputs;
-    let rows = data::rows(&args.public, task, Labels::Unused, term)?;
+    let mut rows = data::rows(&args.public, task, Labels::Unused, term)?;
+    if let Some(most) = args.max_rows {
+        rows.draw(most as usize, args.seed.into());
+    }
     let [for_student, for_teacher] = inputs.encoders()?;
     let mut constants = Constants::new(&rows.encode(&for_student)?, &rows.encode(&for_teacher)?)?;
     let kept = run.path(CONSTANTS);

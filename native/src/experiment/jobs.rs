@@ -127,9 +127,9 @@ impl Planner<'_> {
                     self.student(cell, &mut eval, &mut needs, "student")?;
                 }
             }
-            Method::Post => {
+            Method::Relative | Method::Post => {
                 self.teacher(cell, &mut eval, "model")?;
-                needs.push(prompt(self.transfer(cell)?));
+                needs.push(prompt(self.transfer(cell, method)?));
             }
             Method::TeacherTuned | Method::UpperBound => {
                 self.teacher(cell, &mut eval, "model")?;
@@ -205,26 +205,26 @@ impl Planner<'_> {
         self.job("tune", settings, needs, told(&coordinates))
     }
 
-    fn transfer(&mut self, cell: &Cell) -> Result<String> {
+    /// By training on public rows, or by relative representation alone.
+    fn transfer(&mut self, cell: &Cell, method: Method) -> Result<String> {
         let task = &self.config.tasks[&cell.task];
-        let mut settings = with_file(&self.config.transfer)?;
-        overlay(&mut settings, &with_file(&task.transfer)?);
-        overlay(&mut settings, &cell.settings("transfer"));
-        if let Some(alpha) = cell.alpha {
-            settings.insert("alpha".into(), alpha.into());
+        let mut settings = Table::new();
+        if method == Method::Relative {
+            settings.insert("init".into(), "relative".into());
+            settings.insert("steps".into(), 0.into());
+        } else {
+            settings = with_file(&self.config.transfer)?;
+            overlay(&mut settings, &with_file(&task.transfer)?);
+            overlay(&mut settings, &cell.settings("transfer"));
+            settings.extend(cell.alpha.map(|alpha| ("alpha".into(), alpha.into())));
+            settings.insert("seed".into(), i64::from(cell.seed).into());
+            settings.insert("public".into(), paths(&self.public(cell)?.data));
         }
-        settings.insert("seed".into(), i64::from(cell.seed).into());
         settings.insert("task".into(), task.task.as_str().into());
-        settings.insert("public".into(), paths(&self.public(cell)?.data));
         let mut needs = vec![prompt(self.tune(cell, On::Student, cell.epsilon)?)];
         self.student(cell, &mut settings, &mut needs, "student")?;
         self.teacher(cell, &mut settings, "teacher")?;
-        self.job(
-            "transfer",
-            settings,
-            needs,
-            told(&cell.coordinates(Method::Post)),
-        )
+        self.job("transfer", settings, needs, told(&cell.coordinates(method)))
     }
 
     fn public(&self, cell: &Cell) -> Result<&Public> {

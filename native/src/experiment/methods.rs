@@ -18,6 +18,8 @@ pub(crate) enum Method {
     Direct,
     /// z_t + z_s^p − z_s, the student beside the teacher.
     LogitArithmetic,
+    /// The teacher behind the student's prompt, placed by relative representation without training.
+    Relative,
     /// The teacher behind the transferred prompt.
     Post,
     /// The teacher behind a prompt tuned on it with the cell's ε.
@@ -36,6 +38,7 @@ impl Method {
             Self::Student => "student + its prompt",
             Self::Direct => "teacher + the student's prompt as it is",
             Self::LogitArithmetic => "teacher + what the prompt changes in the student's logits",
+            Self::Relative => "teacher + prompt placed without training",
             Self::Post => "teacher + transferred prompt (POST)",
             Self::TeacherTuned => "teacher + prompt tuned on it",
             Self::UpperBound => "teacher + prompt tuned on it, no DP",
@@ -47,7 +50,9 @@ impl Method {
         match self {
             Self::ZeroShot | Self::Calibrated | Self::StudentZeroShot => "no private row is used",
             Self::Student => "ε to whoever gets the prompt; no teacher takes part",
-            Self::Direct | Self::Post => "ε to the provider, who gets the prompt alone",
+            Self::Direct | Self::Relative | Self::Post => {
+                "ε to the provider, who gets the prompt alone"
+            }
             Self::LogitArithmetic => {
                 "ε to the provider, who runs the student beside the teacher for each text"
             }

@@ -12,7 +12,7 @@ use super::{stderr, stdout};
 
 const SMALL: &str = r#"
 title = "Small"
-methods = ["zero-shot", "calibrated", "student-zero-shot", "student", "direct", "logit-arithmetic", "post", "teacher-tuned", "upper-bound"]
+methods = ["zero-shot", "calibrated", "student-zero-shot", "student", "direct", "logit-arithmetic", "relative", "post", "teacher-tuned", "upper-bound"]
 [grid]
 epsilon = ["inf", 8]
 seed = [0, 1]
@@ -148,7 +148,7 @@ fn a_grid_is_run_once_and_its_table_has_every_method() {
             count(&before, "tune"),
             count(&before, "transfer")
         ],
-        [1, 8, 4]
+        [1, 8, 8]
     );
     let ledgers = before.iter().filter(|(name, _)| {
         place
