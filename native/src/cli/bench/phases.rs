@@ -28,7 +28,10 @@ pub(super) fn best_matmul(device: &Device) -> Result<f64> {
     let mut best: f64 = 0.0;
     for side in SIDES {
         let product = Product::new(side, device);
-        let seconds = fastest(3, || Ok(drop(pollster::block_on(product.run())?)))?;
+        let seconds = fastest(3, || {
+            pollster::block_on(product.run())?;
+            Ok(())
+        })?;
         best = best.max(product.flops() / seconds);
         if seconds > PATIENCE {
             break;
@@ -135,7 +138,8 @@ impl<'a> Pair<'a> {
         let start = Distiller::start(student, corpus, states, config, None);
         let mut run = pollster::block_on(start)?;
         fastest(self.args.repeats, || {
-            Ok(drop(pollster::block_on(run.step())?))
+            pollster::block_on(run.step())?;
+            Ok(())
         })
     }
 
@@ -162,7 +166,8 @@ impl<'a> Pair<'a> {
         };
         let mut run = pollster::block_on(Tuner::start(setup, None))?;
         fastest(self.args.repeats, || {
-            Ok(drop(pollster::block_on(run.step())?))
+            pollster::block_on(run.step())?;
+            Ok(())
         })
     }
 
@@ -195,7 +200,8 @@ impl<'a> Pair<'a> {
         let (teacher, student) = (Arc::clone(&self.teacher), Arc::clone(&self.student));
         let mut run = Transfer::new(teacher, student, constants, &prompt, None, config, None)?;
         fastest(self.args.repeats, || {
-            Ok(drop(pollster::block_on(run.step())?))
+            pollster::block_on(run.step())?;
+            Ok(())
         })
     }
 }
