@@ -12,7 +12,7 @@ use post_core::distill::{
 use post_core::model::{Lm, TokenBatch};
 use post_core::prompt::SoftPrompt;
 use post_core::task::Example;
-use post_core::transfer::{Constants, Transfer, TransferConfig};
+use post_core::transfer::{Constants, Transfer, TransferConfig, Words};
 use post_core::tune::{ClassHead, PlainTraining, Privacy, Setup, TuneConfig, Tuner};
 
 use super::Args;
@@ -179,7 +179,7 @@ impl<'a> Pair<'a> {
     }
 
     fn constants_of(&self, examples: &[Example], prompt: &SoftPrompt) -> Result<Constants> {
-        let mut constants = Constants::new(examples)?;
+        let mut constants = Constants::new(examples, examples)?;
         while constants.done() < constants.len() {
             let rows = self.args.micro_batch;
             let more = constants.extend(&self.student, &self.teacher, prompt, rows);
@@ -198,7 +198,7 @@ impl<'a> Pair<'a> {
             ..TransferConfig::default()
         };
         let (teacher, student) = (Arc::clone(&self.teacher), Arc::clone(&self.student));
-        let mut run = Transfer::new(teacher, student, constants, &prompt, None, config, None)?;
+        let mut run = Transfer::new(teacher, student, constants, &prompt, Words::All, config, None)?;
         fastest(self.args.repeats, || {
             pollster::block_on(run.step())?;
             Ok(())
