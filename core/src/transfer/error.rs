@@ -31,7 +31,7 @@ pub enum TransferError {
     },
     /// Student and teacher have vocabularies of two sizes.
     #[error(
-        "the student has {student} tokens and the teacher {teacher}; the whole vocabulary can only be compared where both have the same, so compare the task's label words (--words labels)"
+        "the student has {student} tokens and the teacher {teacher}; the whole vocabulary can only be compared where both have the same"
     )]
     Vocabulary {
         /// V of the student.
@@ -41,7 +41,7 @@ pub enum TransferError {
     },
     /// Student and teacher have two tokenizers.
     #[error(
-        "token {id} is `{student}` to the student and `{teacher}` to the teacher; the whole vocabulary can only be compared where both have the same, so compare the task's label words (--words labels)"
+        "token {id} is `{student}` to the student and `{teacher}` to the teacher; the whole vocabulary can only be compared where both have the same"
     )]
     Tokenizer {
         /// The first id that they read in two ways.

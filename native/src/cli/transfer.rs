@@ -271,7 +271,8 @@ impl Inputs {
     fn words(&self, compared: Compared) -> Result<Words> {
         let (student, teacher) = (&self.student, &self.teacher);
         match compared {
-            Compared::All => Ok(Words::all(&student.tokenizer, &teacher.tokenizer)?),
+            Compared::All => Words::all(&student.tokenizer, &teacher.tokenizer)
+                .hint("compare the task's label words alone: --words labels"),
             Compared::Labels => {
                 let [student, teacher] = self.encoders()?;
                 Ok(Words::labels(&student, &teacher)?)

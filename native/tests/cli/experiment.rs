@@ -255,7 +255,7 @@ fn a_job_that_fails_is_named_and_the_others_are_done() {
     for words in [
         "transfer-",
         "none.csv",
-        "2 of ",
+        "3 of ",
         "jobs failed",
         "a job that it needs failed",
     ] {
@@ -264,7 +264,7 @@ fn a_job_that_fails_is_named_and_the_others_are_done() {
     let lines = fs::read_to_string(place.path("run/results.jsonl")).unwrap();
     assert!(lines.contains("\"public\":\"same\"") && !lines.contains("\"public\":\"none\""));
     let page = fs::read_to_string(place.path("run/report.html")).unwrap();
-    assert!(page.contains("2 jobs failed"));
+    assert!(page.contains("3 jobs failed"));
 }
 
 #[test]

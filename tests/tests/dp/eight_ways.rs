@@ -260,6 +260,8 @@ fn private_words(source: &str) -> Vec<&'static str> {
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"))
         .collect();
+    // The words that a task answers with are no row's label.
+    let code = code.replace("label words", "");
     [
         "crate::tune",
         "crate::audit",

@@ -234,5 +234,9 @@ fn label_words_are_matched_by_the_task() {
     assert_eq!(Words::all(&student, &student).unwrap(), Words::All);
     let error = Words::all(&student, &teacher).unwrap_err();
     assert!(matches!(error, TransferError::Tokenizer { id: 0, .. }));
-    assert!(error.to_string().contains("--words labels"));
+    assert!(
+        error
+            .to_string()
+            .contains("can only be compared where both have the same")
+    );
 }

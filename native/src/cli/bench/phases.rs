@@ -198,7 +198,15 @@ impl<'a> Pair<'a> {
             ..TransferConfig::default()
         };
         let (teacher, student) = (Arc::clone(&self.teacher), Arc::clone(&self.student));
-        let mut run = Transfer::new(teacher, student, constants, &prompt, Words::All, config, None)?;
+        let mut run = Transfer::new(
+            teacher,
+            student,
+            constants,
+            &prompt,
+            Words::All,
+            config,
+            None,
+        )?;
         fastest(self.args.repeats, || {
             pollster::block_on(run.step())?;
             Ok(())
