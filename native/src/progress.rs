@@ -99,3 +99,36 @@ fn bar(phase: &str, total: u64, done: u64) -> ProgressBar {
         .with_prefix(phase.to_owned())
         .with_position(done)
 }
+
+/// Text that is drawn over itself on a terminal, and nowhere else.
+pub(crate) struct Board {
+    term: Terminal,
+    bar: Option<ProgressBar>,
+}
+
+impl Board {
+    /// An empty one.
+    pub(crate) fn new(term: Terminal) -> Self {
+        Self { term, bar: None }
+    }
+
+    /// Puts a text in the place of the last one.
+    pub(crate) fn show(&mut self, text: String) {
+        if self.term.bars() {
+            self.bar.get_or_insert_with(board).set_message(text);
+        }
+    }
+
+    /// Takes the text away.
+    pub(crate) fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn board() -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg}");
+    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(4))
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+}

@@ -137,7 +137,7 @@ fn shared<'a>(fits: impl Iterator<Item = &'a Fit>) -> f64 {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::roc::reached;
+    use super::super::roc::{reached, tests::gaussian};
     use super::*;
 
     #[test]
@@ -200,11 +200,6 @@ mod tests {
         let expected = -0.5 * (0.5f64.powi(2) - 2.5f64.powi(2)) / 2.0;
         assert!((first.score - expected).abs() < 1e-12, "{first:?}");
         assert!(first.member && first.row == 0 && first.run == 0);
-    }
-
-    fn gaussian(generator: &mut SplitMix64) -> f64 {
-        let u = 1.0 - generator.unit();
-        (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * generator.unit()).cos()
     }
 
     /// Shadows of 3000 rows of unlike difficulty; what was seen is `gap` deviations surer.

@@ -128,7 +128,7 @@ fn figures(falling: &[Scored], weight: impl Fn(&Scored) -> f64) -> [f64; 3] {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn scored(scores: &[(f64, bool)]) -> Vec<Scored> {
@@ -179,7 +179,7 @@ mod tests {
         assert!(reached(&[], 1).is_none());
     }
 
-    fn gaussian(generator: &mut SplitMix64) -> f64 {
+    pub(in super::super) fn gaussian(generator: &mut SplitMix64) -> f64 {
         let u = 1.0 - generator.unit();
         (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * generator.unit()).cos()
     }

@@ -1,12 +1,12 @@
 //! Accuracy with its interval, confusion table, figures for each class: counts in, numbers out.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The normal quantile of a two-sided 95 % interval.
 const Z95: f64 = 1.959_963_984_540_054;
 
 /// An accuracy and its 95 % interval; as JSON the shape of one entry of `results.json`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Accuracy {
     /// Share of right answers.
     pub accuracy: f64,

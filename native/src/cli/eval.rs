@@ -16,6 +16,7 @@ use serde_json::json;
 use super::values;
 use crate::data::Rows;
 use crate::device::DeviceChoice;
+use crate::failure::{Hint, Usage};
 use crate::models::{self, Loaded};
 use crate::progress::Progress;
 use crate::source::ModelSource;
@@ -52,7 +53,7 @@ pub(crate) struct Args {
     prompt: Option<PathBuf>,
     /// The student that --prompt was tuned on: the prompt then stays before the student, and what it
     /// changes in the student's logits is added to the model's own (z + z_s^p − z_s)
-    #[arg(long, value_name = "MODEL", requires = "prompt")]
+    #[arg(long, value_name = "MODEL")]
     student: Option<ModelSource>,
     /// Public rows, labels unused: what the model says to them on the whole is taken off its answers, so
     /// that none is favoured whatever the text (batch calibration, Zhou et al. 2024)
@@ -90,6 +91,12 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let rows = data::rows(files, &task, Labels::Required, term)?;
     let known = |row: &Row| row.label.context("a row without a label was evaluated");
     let labels = rows.rows.iter().map(known).collect::<Result<Vec<_>>>()?;
+    if args.student.is_some() && args.prompt.is_none() {
+        return Err(Usage(
+            "a --student answers behind a prompt, and there is none".into(),
+        ))
+        .hint("give the --prompt that was tuned on it, or leave --student out");
+    }
     let device = args.device.open(term)?;
     let answering = Answering {
         model: models::load(&source, &device, term)?,

@@ -1,7 +1,6 @@
 //! `post-native experiment`: a grid of runs, shared where they agree, and the table of what they gave.
 
 use std::fs::{File, TryLockError};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
@@ -10,6 +9,7 @@ use post_core::report::Table;
 use super::{distill, eval, transfer, tune};
 use crate::experiment::{Config, Events, Inputs, Job, Plan, Pool, Results, gather, page, table};
 use crate::failure::hinted;
+use crate::progress::Board;
 use crate::term::{self, Terminal};
 use crate::{config, files};
 
@@ -96,12 +96,12 @@ pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
         pool: &pool,
         term,
         done: 0,
-        failed: Vec::new(),
-        drawn: 0,
+        failed: 0,
+        board: Board::new(*term),
         shown: Table::default(),
     };
     let failed = pool.run(&plan, &mut watch)?;
-    watch.clear();
+    watch.board.clear();
     let results = watch.publish()?;
     match args.json {
         true => term::json(&results.rows)?,
@@ -175,9 +175,8 @@ struct Watch<'a> {
     pool: &'a Pool,
     term: &'a Terminal,
     done: usize,
-    failed: Vec<String>,
-    /// Lines of the live table on the screen.
-    drawn: usize,
+    failed: usize,
+    board: Board,
     shown: Table,
 }
 
@@ -186,27 +185,24 @@ impl Watch<'_> {
         let results = Results::read(self.plan, self.pool)?;
         results.write(&self.pool.folder.join(RESULTS))?;
         let groups = gather(&results.rows);
-        let page = page(self.title, &groups, self.settings, self.failed.len());
+        let page = page(self.title, &groups, self.settings, self.failed);
         files::write_atomic(&self.pool.folder.join(REPORT), page.as_bytes())?;
         Ok(results)
-    }
-
-    /// Takes the live table off the screen.
-    fn clear(&mut self) {
-        if self.drawn > 0 {
-            to_screen(&format!("\x1b[{}A\x1b[J", self.drawn));
-            self.drawn = 0;
-        }
-    }
-
-    fn draw(&mut self, text: &str) {
-        self.clear();
-        to_screen(text);
-        self.drawn = text.lines().count();
     }
 }
 
 impl Events for Watch<'_> {
+    fn already(&mut self, jobs: usize) -> Result<()> {
+        self.done = jobs;
+        self.shown = table(&gather(&self.publish()?.rows));
+        if jobs > 0 {
+            let all = self.plan.jobs.len();
+            self.term
+                .note(format!("{jobs} of {all} jobs were done before"));
+        }
+        Ok(())
+    }
+
     fn done(&mut self, job: &Job) -> Result<()> {
         self.done += 1;
         if job.command == "eval" {
@@ -221,10 +217,10 @@ impl Events for Watch<'_> {
     }
 
     fn failed(&mut self, job: &Job, why: &str) {
-        self.clear();
+        self.board.clear();
         self.term
             .warn(format!("{} ({}) failed: {why}", job.name, job.what));
-        self.failed.push(job.name.clone());
+        self.failed += 1;
     }
 
     fn running(&mut self, jobs: &[(&Job, String)]) {
@@ -236,11 +232,6 @@ impl Events for Watch<'_> {
         for (job, said) in jobs {
             text += &format!("{}: {}\n", job.name, said.trim());
         }
-        self.draw(&text);
+        self.board.show(text);
     }
-}
-
-fn to_screen(text: &str) {
-    // A closed stderr must not end an experiment of days.
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }

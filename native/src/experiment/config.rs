@@ -1,11 +1,10 @@
 //! What an experiment's file may say.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
 use super::methods::Method;
@@ -137,18 +136,10 @@ impl<'de> Deserialize<'de> for Epsilon {
     }
 }
 
-impl Serialize for Epsilon {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(to)
-    }
-}
-
-impl fmt::Display for Epsilon {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(epsilon) => write!(f, "{epsilon}"),
-            None => write!(f, "∞"),
-        }
+impl Epsilon {
+    /// On its axis.
+    pub(super) fn coordinate(self) -> Value {
+        self.0.map_or_else(|| "inf".into(), Value::Float)
     }
 }
 

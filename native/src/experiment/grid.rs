@@ -33,10 +33,7 @@ impl Cell {
         all.insert("teacher".into(), text(&self.teacher));
         all.insert("task".into(), text(&self.task));
         all.insert("seed".into(), Value::Integer(self.seed.into()));
-        all.insert(
-            "epsilon".into(),
-            self.epsilon.0.map_or(text("inf"), Value::Float),
-        );
+        all.insert("epsilon".into(), self.epsilon.coordinate());
         all.extend(
             self.student
                 .iter()
@@ -64,88 +61,96 @@ impl Cell {
 /// All cells, seeds varying slowest, so that a grid that is stopped half-way has whole tables.
 pub(crate) fn cells(config: &Config) -> Vec<Cell> {
     let grid = &config.grid;
-    let named = |axis: &Option<Vec<String>>, all: Vec<&String>| -> Vec<String> {
-        axis.clone()
-            .unwrap_or_else(|| all.into_iter().cloned().collect())
-    };
-    let optional = |names: Vec<String>| match names.is_empty() {
+    let some = |names: Vec<String>| match names.is_empty() {
         true => vec![None],
         false => names.into_iter().map(Some).collect(),
     };
-    let students = optional(named(&grid.student, config.students.keys().collect()));
-    let publics = optional(named(&grid.public, config.publics.keys().collect()));
-    let alphas = grid.alpha.as_ref().map_or(vec![None], |values| {
-        values.iter().copied().map(Some).collect()
+    let teachers = named(grid.teacher.as_ref(), &config.teachers);
+    let tasks = named(grid.task.as_ref(), &config.tasks);
+    let students = some(named(grid.student.as_ref(), &config.students));
+    let publics = some(named(grid.public.as_ref(), &config.publics));
+    let alphas = grid.alpha.iter().flatten().copied();
+    let start = Cell {
+        teacher: String::new(),
+        student: None,
+        task: String::new(),
+        public: None,
+        epsilon: Epsilon(None),
+        alpha: None,
+        seed: 0,
+        more: BTreeMap::new(),
+    };
+    let mut cells = vec![start];
+    vary(&mut cells, grid.seed.iter().flatten(), |cell, &seed| {
+        cell.seed = seed;
     });
-    let epsilons = grid.epsilon.clone().unwrap_or(vec![Epsilon(None)]);
-    let more = settings(config);
-    let mut cells = Vec::new();
-    for &seed in grid.seed.as_deref().unwrap_or(&[0]) {
-        for teacher in named(&grid.teacher, config.teachers.keys().collect()) {
-            for task in named(&grid.task, config.tasks.keys().collect()) {
-                for student in &students {
-                    for public in &publics {
-                        if !goes(config, &teacher, &task, student, public) {
-                            continue;
-                        }
-                        for &epsilon in &epsilons {
-                            for &alpha in &alphas {
-                                cells.extend(more.iter().map(|more| Cell {
-                                    teacher: teacher.clone(),
-                                    student: student.clone(),
-                                    task: task.clone(),
-                                    public: public.clone(),
-                                    epsilon,
-                                    alpha,
-                                    seed,
-                                    more: more.clone(),
-                                }));
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-    cells
-}
-
-/// Whether the student is one of the teacher's, and the public set one of the task's.
-fn goes(
-    config: &Config,
-    teacher: &String,
-    task: &String,
-    student: &Option<String>,
-    public: &Option<String>,
-) -> bool {
-    let among = |names: Option<&Vec<String>>, name| names.is_none_or(|names| names.contains(name));
-    let student = student.as_ref().and_then(|name| config.students.get(name));
-    let public = public.as_ref().and_then(|name| config.publics.get(name));
-    student.is_none_or(|student| among(student.teachers.as_ref(), teacher))
-        && public.is_none_or(|public| among(public.tasks.as_ref(), task))
-}
-
-/// Every combination of the commands' settings.
-fn settings(config: &Config) -> Vec<BTreeMap<String, Value>> {
-    let grid = &config.grid;
+    vary(&mut cells, teachers, |cell, name| cell.teacher = name);
+    vary(&mut cells, tasks, |cell, name| cell.task = name);
+    vary(&mut cells, students, |cell, name| cell.student = name);
+    vary(&mut cells, publics, |cell, name| cell.public = name);
+    cells.retain(|cell| goes(config, cell));
+    vary(
+        &mut cells,
+        grid.epsilon.iter().flatten(),
+        |cell, &epsilon| {
+            cell.epsilon = epsilon;
+        },
+    );
+    vary(&mut cells, alphas, |cell, alpha| cell.alpha = Some(alpha));
     let commands = [
         ("distill", &grid.distill),
         ("tune", &grid.tune),
         ("transfer", &grid.transfer),
     ];
-    let mut all = vec![BTreeMap::new()];
     for (command, axes) in commands {
         for (name, values) in axes {
-            let with = |base: &BTreeMap<String, Value>, value: &Value| {
-                let mut more = base.clone();
-                more.insert(format!("{command}.{name}"), value.clone());
-                more
-            };
-            all = all
-                .iter()
-                .flat_map(|base| values.iter().map(move |value| with(base, value)))
-                .collect();
+            vary(&mut cells, values, |cell, value| {
+                cell.more.insert(format!("{command}.{name}"), value.clone());
+            });
         }
     }
-    all
+    cells
+}
+
+/// Each cell with each value of an axis; an axis without values changes nothing.
+fn vary<T: Clone>(
+    cells: &mut Vec<Cell>,
+    values: impl IntoIterator<Item = T>,
+    set: impl Fn(&mut Cell, T),
+) {
+    let values: Vec<T> = values.into_iter().collect();
+    if values.is_empty() {
+        return;
+    }
+    let with = |cell: &Cell, value: &T| {
+        let mut cell = cell.clone();
+        set(&mut cell, value.clone());
+        cell
+    };
+    *cells = cells
+        .iter()
+        .flat_map(|cell| {
+            values
+                .iter()
+                .map(|value| with(cell, value))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+}
+
+/// The axis's names, or all that there are.
+fn named<T>(axis: Option<&Vec<String>>, all: &BTreeMap<String, T>) -> Vec<String> {
+    axis.cloned()
+        .unwrap_or_else(|| all.keys().cloned().collect())
+}
+
+/// Whether the student is one of the teacher's, and the public set one of the task's.
+fn goes(config: &Config, cell: &Cell) -> bool {
+    let among = |names: Option<&Vec<String>>, name| names.is_none_or(|names| names.contains(name));
+    let student = cell.student.as_ref();
+    let student = student.and_then(|name| config.students.get(name));
+    let public = cell.public.as_ref();
+    let public = public.and_then(|name| config.publics.get(name));
+    student.is_none_or(|student| among(student.teachers.as_ref(), &cell.teacher))
+        && public.is_none_or(|public| among(public.tasks.as_ref(), &cell.task))
 }

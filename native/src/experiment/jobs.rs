@@ -10,6 +10,7 @@ use toml::{Table, Value};
 use super::config::{Config, Epsilon, Public, overlay, with_file};
 use super::grid::{Cell, Coordinates, cells};
 use super::methods::Method;
+use super::table::cell;
 use crate::failure::Usage;
 use crate::source::ModelSource;
 use crate::{files, models};
@@ -201,7 +202,7 @@ impl Planner<'_> {
             }
         };
         let mut coordinates = cell.coordinates(method);
-        coordinates.insert("epsilon".into(), epsilon.to_string().into());
+        coordinates.insert("epsilon".into(), epsilon.coordinate());
         self.job("tune", settings, needs, told(&coordinates))
     }
 
@@ -375,14 +376,11 @@ fn paths(paths: &[PathBuf]) -> Value {
 }
 
 /// `epsilon 8, seed 0`
-pub(super) fn told(coordinates: &Coordinates) -> String {
-    let pair = |(axis, value): (&String, &Value)| match value {
-        Value::String(text) => format!("{axis} {text}"),
-        other => format!("{axis} {other}"),
-    };
-    coordinates.iter().map(pair).collect::<Vec<_>>().join(", ")
+fn told(coordinates: &Coordinates) -> String {
+    let pairs = coordinates.iter();
+    let pairs = pairs.map(|(axis, value)| format!("{axis} {}", cell(Some(value))));
+    pairs.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
-#[path = "jobs_tests.rs"]
 mod tests;

@@ -36,7 +36,12 @@ pub(crate) struct Pool {
 
 /// Hears how things go.
 pub(crate) trait Events {
-    /// A job is done, now or before. The table may have a new row.
+    /// So many jobs were done by earlier calls.
+    ///
+    /// # Errors
+    /// As [`done`](Self::done).
+    fn already(&mut self, jobs: usize) -> Result<()>;
+    /// A job is done. The table may have a new row.
     ///
     /// # Errors
     /// What ends the experiment, a full disk for example.
@@ -69,17 +74,10 @@ impl Pool {
     /// # Errors
     /// When a process can't be started or something can't be written; what was done stays done.
     pub(crate) fn run(&self, plan: &Plan, events: &mut impl Events) -> Result<usize> {
-        let mut open: Vec<&Job> = Vec::new();
-        let mut done = BTreeSet::new();
-        for job in &plan.jobs {
-            match self.file(&job.name, DONE).is_file() {
-                true => {
-                    done.insert(job.name.as_str());
-                    events.done(job)?;
-                }
-                false => open.push(job),
-            }
-        }
+        let is_done = |job: &&Job| self.file(&job.name, DONE).is_file();
+        let (before, mut open): (Vec<&Job>, Vec<&Job>) = plan.jobs.iter().partition(is_done);
+        let mut done: BTreeSet<&str> = before.iter().map(|job| job.name.as_str()).collect();
+        events.already(done.len())?;
         let (mut running, mut failed): (Vec<Running<'_>>, _) = (Vec::new(), BTreeSet::new());
         while !open.is_empty() || !running.is_empty() {
             for place in 0..self.places.len() {

@@ -5,7 +5,6 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use post_core::task::metrics::Accuracy;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::grid::Coordinates;
 use super::jobs::{Plan, Planned};
@@ -67,8 +66,8 @@ fn row(planned: &Planned, pool: &Pool) -> Result<Option<Row>> {
     let Some((summary, eval_seconds)) = pool.summary(&planned.eval)? else {
         return Ok(None);
     };
-    let accuracy =
-        accuracy(&summary).with_context(|| format!("{} measured no accuracy", planned.eval))?;
+    let accuracy = serde_json::from_value(summary)
+        .with_context(|| format!("{} measured no accuracy", planned.eval))?;
     let mut training_seconds = 0.0;
     for job in &planned.training {
         training_seconds += pool.summary(job)?.map_or(0.0, |(_, seconds)| seconds);
@@ -82,14 +81,4 @@ fn row(planned: &Planned, pool: &Pool) -> Result<Option<Row>> {
         eval_seconds,
         job: planned.eval.clone(),
     }))
-}
-
-fn accuracy(summary: &Value) -> Option<Accuracy> {
-    let number = |name: &str| summary.get(name)?.as_f64();
-    Some(Accuracy {
-        accuracy: number("accuracy")?,
-        low: number("low")?,
-        high: number("high")?,
-        n: summary.get("n")?.as_u64()?,
-    })
 }

@@ -139,6 +139,7 @@ pub(crate) fn cell(value: Option<&Value>) -> String {
         None => "–".to_owned(),
         Some(Value::String(text)) if text == "inf" => "∞".to_owned(),
         Some(Value::String(text)) => text.clone(),
+        Some(Value::Float(number)) => number.to_string(),
         Some(other) => other.to_string(),
     }
 }

@@ -1,0 +1,96 @@
+//! What `eval` answers by: a model, a student beside it, public rows to be fair by.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::journey::Place;
+use super::refused;
+
+/// A place with a student of two blocks and a prompt tuned on it.
+fn place() -> Place {
+    let place = Place::new();
+    place.done("distill --teacher @teacher --blocks 0,2 --steps 0 --run @distill --device cpu");
+    place.done(
+        "tune --student @distill/student --task @toy.toml --data @rows.csv --device cpu --no-dp \
+         --num-virtual-tokens 4 --expected-batch 8 --steps 5 --learning-rate 0.1 --run @tune",
+    );
+    place
+}
+
+/// Class logits of every row, as the file of answers has them.
+fn logits(place: &Place, flags: &str) -> Vec<Vec<f64>> {
+    let line = format!(
+        "eval --task @toy.toml --data @rows.csv --device cpu --answers @answers.jsonl {flags}"
+    );
+    let accuracy = place.done(&line)["accuracy"].as_f64().unwrap();
+    let answers = fs::read_to_string(place.path("answers.jsonl")).unwrap();
+    let answers: Vec<Value> = answers
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let right = answers
+        .iter()
+        .filter(|row| row["label"] == row["answer"])
+        .count();
+    assert!((accuracy - right as f64 / answers.len() as f64).abs() < 1e-12);
+    let numbers = |row: &Value| {
+        row["logits"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|x| x.as_f64().unwrap())
+            .collect()
+    };
+    answers.iter().map(numbers).collect()
+}
+
+#[test]
+fn what_the_prompt_changes_in_the_student_is_added_to_the_model() {
+    let place = place();
+    let model = logits(&place, "--model @teacher");
+    let before = logits(&place, "--model @distill/student");
+    let behind = logits(&place, "--model @distill/student --prompt @tune/prompt");
+    let both = logits(
+        &place,
+        "--model @teacher --student @distill/student --prompt @tune/prompt",
+    );
+    let mut moved = 0.0f64;
+    for row in 0..model.len() {
+        for class in 0..2 {
+            let shift = behind[row][class] - before[row][class];
+            moved = moved.max(shift.abs());
+            assert!(
+                (both[row][class] - model[row][class] - shift).abs() < 1e-5,
+                "row {row}"
+            );
+        }
+    }
+    assert!(
+        moved > 1e-3,
+        "the prompt changes nothing, so this test sees nothing"
+    );
+    let args = place
+        .args("eval --model @teacher --student @distill/student --task @toy.toml --data @rows.csv");
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    refused(
+        &args,
+        2,
+        &["answers behind a prompt, and there is none", "--prompt"],
+    );
+}
+
+#[test]
+fn calibrated_answers_favour_no_class_on_the_public_rows() {
+    let place = place();
+    for prompt in ["", "--prompt @tune/prompt"] {
+        let lean = |flags: &str| {
+            let rows = logits(&place, &format!("--model @teacher {flags}"));
+            let sum =
+                |class: usize| rows.iter().map(|row| row[class]).sum::<f64>() / rows.len() as f64;
+            (sum(0) - sum(1)).abs()
+        };
+        assert!(lean(prompt) > 1e-3, "nothing to calibrate");
+        assert!(lean(&format!("{prompt} --calibrate @rows.csv")) < 1e-5);
+    }
+}
