@@ -79,6 +79,42 @@ fn only_prompts_tuned_on_the_teacher_show_it_the_private_rows() {
 }
 
 #[test]
+fn the_upper_bound_is_without_privacy_whatever_the_grid() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(&files(folder.path())("[grid]\nepsilon = [8]"));
+    let trained = |method: Method| {
+        let row = plan.rows.iter().find(|row| row.method == method).unwrap();
+        plan.job(&row.training[0]).unwrap().settings.clone()
+    };
+    assert_eq!(trained(Method::UpperBound)["no_dp"].as_bool(), Some(true));
+    assert_eq!(
+        trained(Method::Direct)["target_epsilon"].as_float(),
+        Some(8.0)
+    );
+}
+
+#[test]
+fn students_and_public_sets_meet_only_what_they_are_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = files(folder.path());
+    let more = format!(
+        "[tasks.news]\ntask = \"sst2\"\ntrain = [\"{0}/train.csv\"]\ntest = [\"{0}/test.csv\"]\n\
+         [teachers.u]\nmodel = \"{0}/s.gguf\"\n",
+        folder.path().display()
+    );
+    let posts = |text: &str| {
+        let rows = plan(text).rows.into_iter();
+        rows.filter(|row| row.method == Method::Post).count()
+    };
+    let all = text(&more);
+    assert_eq!(posts(&all), 4);
+    let one_task = all.replace("[publics.p]", "[publics.p]\ntasks = [\"news\"]");
+    assert_eq!(posts(&one_task), 2);
+    let one_teacher = one_task.replace("[students.s]", "[students.s]\nteachers = [\"t\"]");
+    assert_eq!(posts(&one_teacher), 1);
+}
+
+#[test]
 fn settings_come_from_the_general_to_the_special() {
     let folder = tempfile::tempdir().unwrap();
     let text = files(folder.path());
