@@ -7,8 +7,10 @@
 
 mod common;
 
+use burn::tensor::Device;
 use burn::tensor::Tensor;
-use common::{measure, smollm2};
+use common::measure;
+use common::model::smollm2;
 use post_core::model::TokenBatch;
 
 const BATCH: usize = 16;
@@ -21,7 +23,7 @@ fn main() {
         numbers.first().copied().unwrap_or(6),
         numbers.get(1).copied().unwrap_or(5),
     );
-    let model = smollm2(blocks);
+    let model = smollm2(blocks, &Device::default());
     let ids = (0..BATCH * TEXT)
         .map(|i| (i * 7919 % 49152) as u32)
         .collect();

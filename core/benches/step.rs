@@ -9,90 +9,23 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{measure, smollm2};
+use burn::tensor::Device;
+use common::measure;
+use common::model::smollm2;
+use common::tuning::{TEXT, examples, ids, private, prompt, tuner};
 use pollster::block_on;
 use post_core::distill::{
     Corpus, DistillConfig, Distiller, Rows, Sequence, TeacherStates, Weights, default_blocks,
 };
-use post_core::dp::{
-    Adjacency, Budget, Clipping, Entropy, Ledger, Length, Plan, PlanConfig, PrivacyUnit,
-};
 use post_core::model::Lm;
-use post_core::prompt::SoftPrompt;
-use post_core::task::Example;
 use post_core::transfer::{Constants, Transfer, TransferConfig, Words};
-use post_core::tune::{ClassHead, PlainTraining, Privacy, Setup, TuneConfig, Tuner};
+use post_core::tune::{PlainTraining, Privacy};
 
-/// Tokens of a text.
-const TEXT: usize = 44;
-const PROMPT: usize = 20;
 /// Examples of a tuning step.
 const BATCH: usize = 64;
 const MICRO: usize = 16;
 /// Sixteen texts in two passes, so that both cores have one.
 const HALF: usize = 8;
-
-fn ids(text: usize) -> Vec<u32> {
-    (0..TEXT)
-        .map(|i| ((text * TEXT + i) * 7919 % 49152) as u32)
-        .collect()
-}
-
-fn examples(count: usize) -> Vec<Example> {
-    let example = |text| Example {
-        ids: ids(text),
-        answer: TEXT - 1,
-        label: Some(text % 2),
-        removed: 0,
-    };
-    (0..count).map(example).collect()
-}
-
-fn prompt() -> SoftPrompt {
-    SoftPrompt::new(vec![0.01; PROMPT * 576], PROMPT, 576).unwrap()
-}
-
-/// Every example in every step, so that both kinds of run do the same work.
-fn private() -> Privacy {
-    let plan = Plan::new(PlanConfig {
-        budget: Budget::NoiseMultiplier(20.0),
-        public_size: BATCH as u64,
-        expected_batch: BATCH as f64,
-        length: Length::Steps(1000),
-        max_grad_norm: 0.1,
-        clipping: Clipping::Threshold,
-        target_delta: 1e-3,
-        unit: PrivacyUnit::Row,
-        adjacency: Adjacency::AddRemove,
-    });
-    let plan = plan.unwrap();
-    let mut ledger = Ledger::new(f64::INFINITY, 1e-3, Entropy::from_os().unwrap());
-    let data = ledger.identify(["bench"]);
-    let reserved = ledger.reserve(&data, &plan).unwrap();
-    Privacy::Private {
-        plan,
-        entropy: Entropy::from_os().unwrap(),
-        reserved,
-    }
-}
-
-fn tuner(student: &Arc<Lm>, privacy: Privacy) -> Tuner {
-    let words: Vec<u32> = (0..8).map(|i| 1000 * i).collect();
-    let classes = [&words[..4], &words[4..]];
-    let setup = Setup {
-        lm: student.clone(),
-        head: ClassHead::of_classes(student, &classes),
-        examples: examples(BATCH),
-        initial: prompt(),
-        config: TuneConfig {
-            micro_batch: MICRO,
-            ..TuneConfig::default()
-        },
-        privacy,
-        helpers: None,
-    };
-    block_on(Tuner::start(setup, None)).unwrap()
-}
 
 fn distiller(student: Lm) -> Distiller {
     let sequence = |text| Sequence {
@@ -148,7 +81,7 @@ fn main() {
         |name: &str| names.is_empty() || names.iter().any(|x| name.starts_with(x.as_str()));
     let repeats = numbers.first().copied().unwrap_or(5);
     let blocks = numbers.get(1).copied().unwrap_or(30);
-    let teacher = Arc::new(smollm2(blocks));
+    let teacher = Arc::new(smollm2(blocks, &Device::default()));
     let student = teacher.select_blocks(&default_blocks(blocks, 6)).unwrap();
 
     if wanted("distil") {
@@ -165,10 +98,10 @@ fn main() {
     };
     for (name, privacy) in [
         ("tune, no privacy", Privacy::None(plain)),
-        ("tune, private", private()),
+        ("tune, private", private(BATCH)),
     ] {
         if wanted(name) {
-            let mut run = tuner(&student, privacy);
+            let mut run = block_on(tuner(&student, BATCH, MICRO, privacy));
             measure(name, 6, repeats, || {
                 block_on(run.step()).unwrap().unwrap();
             });

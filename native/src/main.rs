@@ -4,6 +4,7 @@
 //! (resolved defaults, opened files, a chosen device). After that comes one call into `post_core`:
 //! no model, no loss and no privacy code lives here.
 
+mod classify;
 mod cli;
 mod config;
 mod corpus;

@@ -14,8 +14,14 @@ wasm_bindgen_test_configure!(run_in_dedicated_worker);
 
 #[path = "accounting/mod.rs"]
 mod accounting;
+#[path = "../../core/benches/common/model.rs"]
+mod bench_model;
+#[path = "../../core/benches/common/tuning.rs"]
+mod bench_tuning;
 #[path = "attacks/bundle.rs"]
 mod bundle;
+#[path = "browser/card.rs"]
+mod card;
 #[path = "browser/device.rs"]
 mod device;
 #[path = "browser/entropy.rs"]

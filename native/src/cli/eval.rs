@@ -1,7 +1,6 @@
 //! `post-native eval`: how good a model is at a task, with a prompt or without.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::ArgMatches;
@@ -9,16 +8,16 @@ use post_core::prompt::SoftPrompt;
 use post_core::report::{Align, Table, percent};
 use post_core::task::metrics::Confusion;
 use post_core::task::{Labels, Row, Task, argmax};
-use post_core::tune::{ClassHead, Classifier, calibrate, logit_arithmetic};
+use post_core::tune::{calibrate, logit_arithmetic};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::values;
+use crate::classify::class_logits;
 use crate::data::Rows;
 use crate::device::DeviceChoice;
 use crate::failure::{Hint, Usage};
 use crate::models::{self, Loaded};
-use crate::progress::Progress;
 use crate::source::ModelSource;
 use crate::term::{self, Terminal};
 use crate::{config, data, files, prompts};
@@ -107,7 +106,7 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
             .transpose()?,
         prompt: args.prompt.as_deref().map(prompts::soft).transpose()?,
         task: &task,
-        micro_batch: args.micro_batch.max(1),
+        micro_batch: args.micro_batch,
         term,
     };
     let mut logits = answering.answer(&rows)?;
@@ -152,21 +151,7 @@ impl Answering<'_> {
         prompt: Option<&SoftPrompt>,
         rows: &Rows,
     ) -> Result<Vec<Vec<f32>>> {
-        if let Some(prompt) = prompt {
-            prompt.fits(&model.name, model.lm.config().hidden_size)?;
-        }
-        let virtual_tokens = prompt.map_or(0, SoftPrompt::num_virtual_tokens);
-        let encoder = model.encoder(self.task, virtual_tokens)?;
-        let examples = rows.encode(&encoder)?;
-        let head = ClassHead::new(&model.lm, encoder.words());
-        let classifier = Classifier::new(Arc::clone(&model.lm), head, prompt)?;
-        let mut progress = Progress::new(*self.term, "eval", examples.len() as u64, 0);
-        let evaluation = classifier.evaluate(&examples, self.micro_batch, |done| {
-            progress.set(done as u64, "");
-        });
-        let logits = pollster::block_on(evaluation)?;
-        progress.finish();
-        Ok(logits)
+        class_logits(model, prompt, self.task, rows, self.micro_batch, self.term)
     }
 }
 

@@ -15,6 +15,7 @@ mod ledger;
 mod receipt;
 mod report;
 mod sample;
+mod score;
 mod serve;
 mod transfer;
 mod tune;
@@ -53,6 +54,7 @@ pub(crate) enum Command {
     Distill(distill::Args),
     Bundle(bundle::Args),
     Tune(tune::Args),
+    Score(score::Args),
     Transfer(transfer::Args),
     Eval(eval::Args),
     Experiment(experiment::Args),
@@ -93,6 +95,7 @@ pub(crate) fn dispatch(
         Command::Distill(args) => distill::run(args, typed, term),
         Command::Bundle(args) => bundle::run(args, typed, term),
         Command::Tune(args) => tune::run(args, typed, term),
+        Command::Score(args) => score::run(args, typed, term),
         Command::Transfer(args) => transfer::run(args, typed, term),
         Command::Eval(args) => eval::run(args, typed, term),
         Command::Experiment(args) => experiment::run(&args, term),

@@ -29,6 +29,9 @@ pub(crate) struct Config {
     pub(crate) tasks: BTreeMap<String, Task>,
     #[serde(default)]
     pub(crate) publics: BTreeMap<String, Public>,
+    /// Settings that are tried together, one variant at a time.
+    #[serde(default)]
+    pub(crate) variants: BTreeMap<String, Variant>,
     /// Settings of `post-native tune`.
     #[serde(default)]
     pub(crate) tune: Tune,
@@ -51,6 +54,7 @@ pub(crate) struct Grid {
     pub(crate) epsilon: Option<Vec<Epsilon>>,
     pub(crate) alpha: Option<Vec<f64>>,
     pub(crate) seed: Option<Vec<u32>>,
+    pub(crate) variant: Option<Vec<String>>,
     /// Any setting of the command, and its values.
     #[serde(default)]
     pub(crate) distill: BTreeMap<String, Vec<Value>>,
@@ -98,6 +102,18 @@ pub(crate) struct Public {
     pub(crate) data: Vec<PathBuf>,
     /// For which tasks; for all, if left out.
     pub(crate) tasks: Option<Vec<String>>,
+}
+
+/// Settings over those of all runs; none at all is a variant too.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Variant {
+    #[serde(default)]
+    pub(crate) distill: Table,
+    #[serde(default)]
+    pub(crate) tune: Table,
+    #[serde(default)]
+    pub(crate) transfer: Table,
 }
 
 /// Settings of `post-native tune`: for all runs, and on top of them for some.
@@ -187,7 +203,8 @@ impl Config {
         known("teacher", grid.teacher.as_deref(), &self.teachers)?;
         known("student", grid.student.as_deref(), &self.students)?;
         known("task", grid.task.as_deref(), &self.tasks)?;
-        known("public set", grid.public.as_deref(), &self.publics)
+        known("public set", grid.public.as_deref(), &self.publics)?;
+        known("variant", grid.variant.as_deref(), &self.variants)
     }
 }
 

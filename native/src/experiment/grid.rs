@@ -18,6 +18,9 @@ pub(crate) struct Cell {
     pub(crate) epsilon: Epsilon,
     pub(crate) alpha: Option<f64>,
     pub(crate) seed: u32,
+    /// Settings tried together and their name, where the experiment has such; their own are by command
+    /// and name, too.
+    pub(crate) variant: Option<(String, BTreeMap<String, Value>)>,
     /// Settings by command and name: `tune.expected_batch`.
     pub(crate) more: BTreeMap<String, Value>,
 }
@@ -45,6 +48,11 @@ impl Cell {
                 .map(|alpha| ("alpha".into(), Value::Float(alpha))),
         );
         all.retain(|axis, _| method.depends_on(axis));
+        if let Some((name, settings)) = &self.variant
+            && settings.keys().any(|setting| method.depends_on(setting))
+        {
+            all.insert("variant".into(), text(name));
+        }
         all
     }
 
@@ -54,7 +62,8 @@ impl Cell {
             let (of, setting) = name.split_once('.')?;
             (of == command).then(|| (setting.to_owned(), value.clone()))
         };
-        self.more.iter().filter_map(own).collect()
+        let variant = self.variant.iter().flat_map(|(_, settings)| settings);
+        variant.chain(&self.more).filter_map(own).collect()
     }
 }
 
@@ -78,6 +87,7 @@ pub(crate) fn cells(config: &Config) -> Vec<Cell> {
         epsilon: Epsilon(None),
         alpha: None,
         seed: 0,
+        variant: None,
         more: BTreeMap::new(),
     };
     let mut cells = vec![start];
@@ -97,6 +107,9 @@ pub(crate) fn cells(config: &Config) -> Vec<Cell> {
         },
     );
     vary(&mut cells, alphas, |cell, alpha| cell.alpha = Some(alpha));
+    vary(&mut cells, variants(config), |cell, variant| {
+        cell.variant = Some(variant);
+    });
     let commands = [
         ("distill", &grid.distill),
         ("tune", &grid.tune),
@@ -110,6 +123,26 @@ pub(crate) fn cells(config: &Config) -> Vec<Cell> {
         }
     }
     cells
+}
+
+/// Names and settings.
+fn variants(config: &Config) -> Vec<(String, BTreeMap<String, Value>)> {
+    let settings = |name: String| {
+        let variant = &config.variants[&name];
+        let commands = [
+            ("distill", &variant.distill),
+            ("tune", &variant.tune),
+            ("transfer", &variant.transfer),
+        ];
+        let settings = commands.into_iter().flat_map(|(command, table)| {
+            let pairs = table.iter();
+            pairs.map(move |(name, value)| (format!("{command}.{name}"), value.clone()))
+        });
+        let settings = settings.collect();
+        (name, settings)
+    };
+    let names = named(config.grid.variant.as_ref(), &config.variants);
+    names.into_iter().map(settings).collect()
 }
 
 /// Each cell with each value of an axis; an axis without values changes nothing.

@@ -94,3 +94,28 @@ fn calibrated_answers_favour_no_class_on_the_public_rows() {
         assert!(lean(&format!("{prompt} --calibrate @rows.csv")) < 1e-5);
     }
 }
+
+#[test]
+fn public_rows_that_the_prompted_student_tells_apart_score_highest() {
+    let place = place();
+    // The tokenizer has no word for a number: to the model all rows are the same.
+    let alike: String = (0..8).map(|i| format!("the fine film {i}\n")).collect();
+    fs::write(place.path("alike.csv"), format!("text\n{alike}")).unwrap();
+    let score =
+        "score --student @distill/student --prompt @tune/prompt --task @toy.toml --device cpu";
+    let found = place.done(&format!(
+        "{score} --public @alike.csv @rows.csv --max-rows 30"
+    ));
+    let of = |at: usize, name: &str| found[at][name].clone();
+    assert_eq!(of(0, "file"), place.path("rows.csv").to_str().unwrap());
+    assert_eq!([of(0, "rows"), of(1, "rows")], [30, 8]);
+    let scores = [0, 1].map(|at| of(at, "score").as_f64().unwrap());
+    assert!(scores[0] > 1e-9 && scores[0] <= 1.0, "{scores:?}");
+    assert!(scores[1] < 1e-12, "{scores:?}");
+    let args = place.args(score);
+    refused(
+        &args.iter().map(String::as_str).collect::<Vec<_>>(),
+        2,
+        &["--public is missing"],
+    );
+}

@@ -1,6 +1,7 @@
 //! The quickstart's text: who plays the private set, who the public one, and what is removed.
 
 mod csv_file;
+mod elsewhere;
 mod overlap;
 mod private;
 mod public;
@@ -41,6 +42,9 @@ pub(crate) struct Sets {
     pub(crate) proxy_test: PathBuf,
     /// For the transfer.
     pub(crate) public: PathBuf,
+    /// As much public text of other domains, to compare with.
+    pub(crate) speeches: PathBuf,
+    pub(crate) definitions: PathBuf,
     /// For the distillation: other passages, and public too.
     pub(crate) distil: PathBuf,
 }
@@ -56,6 +60,8 @@ impl Sets {
             proxy_train: folder.join("proxy-train.csv"),
             proxy_test: folder.join("proxy-test.csv"),
             public: folder.join("public.csv"),
+            speeches: folder.join("public-speeches.csv"),
+            definitions: folder.join("public-definitions.csv"),
             distil: folder.join("distil.csv"),
         }
     }
@@ -114,8 +120,13 @@ pub(crate) fn prepare(folder: &Path) -> Result<Sets> {
     write_private(&sets.private_test, &test)?;
     write_private(&sets.dev_train, &dev_train)?;
     write_private(&sets.dev_test, &dev_test)?;
-    write_public(&sets.public, transfer)?;
-    write_public(&sets.distil, distil)?;
+    write_public(&sets.public, transfer.iter().map(text))?;
+    write_public(&sets.distil, distil.iter().map(text))?;
+    let speeches = elsewhere::speeches(&fetch::fetch(&fetch::SPEECHES)?)?;
+    let definitions = elsewhere::definitions(&fetch::fetch(&fetch::DEFINITIONS)?)?;
+    for (path, texts) in [(&sets.speeches, speeches), (&sets.definitions, definitions)] {
+        write_public(path, texts.iter().map(String::as_str).take(TRANSFER_ROWS))?;
+    }
     write_private(&sets.proxy_train, &private::balanced(proxy_train))?;
     write_private(&sets.proxy_test, &private::balanced(proxy_test))?;
     Ok(sets)
@@ -129,9 +140,12 @@ fn write_private(path: &Path, reviews: &[private::Review]) -> Result<()> {
     )
 }
 
-fn write_public(path: &Path, passages: &[public::Passage]) -> Result<()> {
-    let texts = passages.iter().map(|passage| [passage.text.as_str()]);
-    csv_file::write(path, ["text"], texts)
+fn write_public<'a>(path: &Path, texts: impl Iterator<Item = &'a str>) -> Result<()> {
+    csv_file::write(path, ["text"], texts.map(|text| [text]))
+}
+
+fn text(passage: &public::Passage) -> &str {
+    &passage.text
 }
 
 /// A text's place in a shuffled order that is the same on every machine.

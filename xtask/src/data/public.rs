@@ -1,5 +1,6 @@
 //! The public set: whole reviews cut into passages about as long as the private sentences.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -7,10 +8,9 @@ use anyhow::{Context as _, Result};
 use super::overlap::Runs;
 use super::{place, words};
 
-/// Shorter pieces are joined with what follows them.
-const MIN_WORDS: usize = 8;
-/// Longer sentences are left out: the private ones have 19 words on average and never more than 53.
-const MAX_WORDS: usize = 45;
+/// Words of a passage. Shorter pieces are joined with what follows them, longer sentences left out: the
+/// private ones have 19 words on average and never more than 53.
+pub(super) const LENGTHS: RangeInclusive<usize> = 8..=45;
 /// The label of a review that liked its film.
 const LIKED: &str = "1";
 
@@ -72,9 +72,9 @@ fn cut(review: &str) -> Vec<String> {
         }
         open.push_str(&sentence);
         let count = words(&open).count();
-        if count >= MIN_WORDS {
+        if count >= *LENGTHS.start() {
             let passage = std::mem::take(&mut open);
-            if count <= MAX_WORDS {
+            if count <= *LENGTHS.end() {
                 passages.push(passage);
             }
         }
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn short_sentences_are_joined_and_long_ones_left_out() {
-        let long = "word ".repeat(MAX_WORDS + 1);
+        let long = "word ".repeat(LENGTHS.end() + 1);
         let review = format!(
             "then it comes .\n{}\nyes it does , and how it does .\n",
             long

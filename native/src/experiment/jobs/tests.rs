@@ -66,6 +66,31 @@ fn what_cells_share_is_done_once_and_before_it_is_needed() {
 }
 
 #[test]
+fn a_variant_is_a_row_where_it_changes_something() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = files(folder.path());
+    let variants = "[variants.as-it-is]\n[variants.short.tune]\nsteps = 1\nrank = 1\n\
+                    [variants.slow.transfer]\nsteps = 9\n";
+    let plan = plan(&text(variants));
+    let of = |method: Method| {
+        let rows = plan.rows.iter().filter(move |row| row.method == method);
+        let named = |row: &Planned| row.coordinates.get("variant").map(|v| v.to_string());
+        rows.map(named).collect::<Vec<_>>()
+    };
+    let (short, slow) = (Some("\"short\"".to_owned()), Some("\"slow\"".to_owned()));
+    assert_eq!(of(Method::ZeroShot), [None]);
+    assert_eq!(of(Method::Direct), [None, short.clone()]);
+    assert_eq!(of(Method::Post), [None, short, slow]);
+    let steps = |command: &str| {
+        let jobs = plan.jobs.iter().filter(|job| job.command == command);
+        jobs.map(|job| job.settings.get("steps").and_then(Value::as_integer))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(steps("transfer"), [None, None, Some(9)]);
+    assert!(steps("tune").contains(&Some(1)), "{:?}", steps("tune"));
+}
+
+#[test]
 fn only_prompts_tuned_on_the_teacher_show_it_the_private_rows() {
     let folder = tempfile::tempdir().unwrap();
     let plan = plan(&files(folder.path())(""));
