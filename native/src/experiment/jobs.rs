@@ -111,11 +111,7 @@ impl Planner<'_> {
         let mut eval = Table::new();
         let mut needs = Vec::new();
         match method {
-            Method::ZeroShot => self.teacher(cell, &mut eval, "model")?,
-            Method::Calibrated => {
-                self.teacher(cell, &mut eval, "model")?;
-                eval.insert("calibrate".into(), paths(&self.public(cell)?.data));
-            }
+            Method::ZeroShot | Method::Calibrated => self.teacher(cell, &mut eval, "model")?,
             Method::StudentZeroShot => self.student(cell, &mut eval, &mut needs, "model")?,
             Method::Student => {
                 self.student(cell, &mut eval, &mut needs, "model")?;
@@ -128,7 +124,7 @@ impl Planner<'_> {
                     self.student(cell, &mut eval, &mut needs, "student")?;
                 }
             }
-            Method::Relative | Method::Post => {
+            Method::Relative | Method::Post | Method::PostCalibrated => {
                 self.teacher(cell, &mut eval, "model")?;
                 needs.push(prompt(self.transfer(cell, method)?));
             }
@@ -140,6 +136,9 @@ impl Planner<'_> {
                 };
                 needs.push(prompt(self.tune(cell, On::Teacher, epsilon)?));
             }
+        }
+        if method.calibrates() {
+            eval.insert("calibrate".into(), paths(&self.public(cell)?.data));
         }
         let training = self.all_needed(&needs);
         let eval = self.eval(cell, method, eval, needs)?;

@@ -22,6 +22,8 @@ pub(crate) enum Method {
     Relative,
     /// The teacher behind the transferred prompt.
     Post,
+    /// The same, less what the teacher says to public rows behind it on the whole.
+    PostCalibrated,
     /// The teacher behind a prompt tuned on it with the cell's ε.
     TeacherTuned,
     /// The teacher behind a prompt tuned on it without DP.
@@ -40,6 +42,9 @@ impl Method {
             Self::LogitArithmetic => "teacher + what the prompt changes in the student's logits",
             Self::Relative => "teacher + prompt placed without training",
             Self::Post => "teacher + transferred prompt (POST)",
+            Self::PostCalibrated => {
+                "teacher + transferred prompt (POST), calibrated on public rows"
+            }
             Self::TeacherTuned => "teacher + prompt tuned on it",
             Self::UpperBound => "teacher + prompt tuned on it, no DP",
         }
@@ -50,7 +55,7 @@ impl Method {
         match self {
             Self::ZeroShot | Self::Calibrated | Self::StudentZeroShot => "no private row is used",
             Self::Student => "ε to whoever gets the prompt; no teacher takes part",
-            Self::Direct | Self::Relative | Self::Post => {
+            Self::Direct | Self::Relative | Self::Post | Self::PostCalibrated => {
                 "ε to the provider, who gets the prompt alone"
             }
             Self::LogitArithmetic => {
@@ -76,7 +81,12 @@ impl Method {
     }
 
     pub(crate) fn needs_public(self) -> bool {
-        matches!(self, Self::Post | Self::Calibrated)
+        matches!(self, Self::Post) || self.calibrates()
+    }
+
+    /// Whether public rows say what the model favours.
+    pub(crate) fn calibrates(self) -> bool {
+        matches!(self, Self::Calibrated | Self::PostCalibrated)
     }
 
     /// Whether an axis of the grid changes what the method gives. A student is distilled once, whatever
@@ -90,7 +100,7 @@ impl Method {
             "teacher" | "task" => true,
             "student" | "distill" => self.needs_student(),
             "public" => self.needs_public(),
-            "alpha" | "transfer" => self == Self::Post,
+            "alpha" | "transfer" => matches!(self, Self::Post | Self::PostCalibrated),
             "epsilon" => tuned && self != Self::UpperBound,
             "seed" | "tune" => tuned,
             _ => false,
@@ -116,6 +126,7 @@ mod tests {
         let depends = |method: Method| axes.map(|axis| method.depends_on(axis));
         let all = [true; 7];
         assert_eq!(depends(Method::Post), all);
+        assert_eq!(depends(Method::PostCalibrated), all);
         assert_eq!(
             depends(Method::ZeroShot),
             [true, false, false, false, false, false, false]

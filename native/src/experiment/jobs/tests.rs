@@ -104,6 +104,24 @@ fn only_prompts_tuned_on_the_teacher_show_it_the_private_rows() {
 }
 
 #[test]
+fn calibrated_answers_look_at_public_rows_and_share_the_transfer() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = files(folder.path())("")
+        .replace("\"post\"", "\"post\", \"post-calibrated\", \"calibrated\"");
+    let plan = plan(&text);
+    assert_eq!(commands(&plan, "transfer"), 1);
+    for row in &plan.rows {
+        let eval = format!("{:?}", plan.job(&row.eval).unwrap().settings);
+        assert_eq!(
+            eval.contains("public.csv"),
+            row.method.calibrates(),
+            "{:?}",
+            row.method
+        );
+    }
+}
+
+#[test]
 fn the_upper_bound_is_without_privacy_whatever_the_grid() {
     let folder = tempfile::tempdir().unwrap();
     let plan = plan(&files(folder.path())("[grid]\nepsilon = [8]"));
