@@ -1,5 +1,5 @@
 //! A stopwatch, and what is timed.
-#![allow(dead_code, unreachable_pub, reason = "no bench needs all of it")]
+#![allow(dead_code, reason = "no bench needs all of it")]
 
 pub(crate) mod model;
 pub(crate) mod tuning;
