@@ -34,15 +34,24 @@ impl LossSum {
         self.examples += examples;
     }
 
-    pub(super) async fn settle(self) -> Result<PrivateMetrics, DeviceError> {
-        let examples = self.examples;
-        let loss = match self.sum {
-            Some(sum) => read(sum)
-                .await?
-                .first()
-                .map(|&sum| f64::from(sum) / examples as f64),
+    /// Reads the sum, and says what it comes to.
+    pub(super) async fn settle(mut self) -> Result<PrivateMetrics, DeviceError> {
+        let sum = match self.take() {
+            Some(sum) => read(sum).await?.first().copied(),
             None => None,
         };
-        Ok(PrivateMetrics { loss, examples })
+        Ok(self.read_as(sum))
+    }
+
+    /// The sum on its device, `[1]`, for whoever reads it with something else; `None` of no example.
+    pub(super) fn take(&mut self) -> Option<Tensor<1>> {
+        self.sum.take()
+    }
+
+    /// What a sum that was read comes to.
+    pub(super) fn read_as(&self, sum: Option<f32>) -> PrivateMetrics {
+        let examples = self.examples;
+        let loss = sum.map(|sum| f64::from(sum) / examples as f64);
+        PrivateMetrics { loss, examples }
     }
 }

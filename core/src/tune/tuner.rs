@@ -284,9 +284,9 @@ async fn noised(
         let done = drawn - left;
         between(Within { done, drawn }).await;
     }
-    let sum = clipper.finish().await?;
+    let (sum, loss) = clipper.finish_beside(losses.take()).await?;
     let direction = Direction::Noised(mechanism.privatize(sum)?);
-    Ok((direction, losses.settle().await?))
+    Ok((direction, losses.read_as(loss)))
 }
 
 /// The plan's mechanism, once the live kernel has passed, up to the numbers that will be clipped.

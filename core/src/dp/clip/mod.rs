@@ -4,6 +4,7 @@
 //! integer norm is at most 2¹⁴. So one example changes the sum by at most 2¹⁴ grid units, which is
 //! C, and that is the sensitivity that the accountant uses: rounding is inside it.
 
+pub(super) mod aside;
 pub(super) mod device;
 pub(super) mod host;
 
@@ -151,7 +152,7 @@ impl Clipper {
                 .as_ref()
                 .is_some_and(|(_, held)| held + rows > DEVICE_ROWS)
             {
-                self.read_back().await?;
+                self.read_back(None).await?;
             }
             self.pending = Some(match self.pending.take() {
                 Some((sum, held)) => (sum + part, held + rows),
@@ -161,32 +162,50 @@ impl Clipper {
         Ok(())
     }
 
-    async fn read_back(&mut self) -> Result<(), ClipError> {
-        if let Some((sum, _)) = self.pending.take() {
-            let data = sum.into_data_async().await?;
-            self.sum
-                .iter_mut()
-                .zip(data.iter::<i64>())
-                .for_each(|(sum, x)| *sum += x);
-        }
-        Ok(())
+    /// Moves what waits on the device into the sum, and fetches `aside` with it.
+    async fn read_back(&mut self, aside: Option<Tensor<1>>) -> Result<Option<f32>, ClipError> {
+        let Some((sum, _)) = self.pending.take() else {
+            return Ok(match aside {
+                Some(number) => number.into_data_async().await?.iter().next(),
+                None => None,
+            });
+        };
+        let fetched = match aside {
+            Some(number) => Tensor::cat(vec![sum, aside::integers(number)], 1),
+            None => sum,
+        };
+        let fetched: Vec<i64> = fetched.into_data_async().await?.iter().collect();
+        let (sum, rest) = fetched.split_at(self.sum.len());
+        self.sum.iter_mut().zip(sum).for_each(|(sum, x)| *sum += x);
+        Ok(aside::number(rest))
     }
 
     /// The sum, once every drawn example is in it.
     ///
     /// # Errors
     /// When an example is missing or the device fails.
-    pub async fn finish(mut self) -> Result<ClippedSum, ClipError> {
+    pub async fn finish(self) -> Result<ClippedSum, ClipError> {
+        Ok(self.finish_beside(None).await?.0)
+    }
+
+    /// [`finish`](Self::finish), and `aside` (`[1]`, at least 0), which a device hands over in the
+    /// same transfer. It is no part of the sum, and no noise is added to it: for the data owner's
+    /// eyes only.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub async fn finish_beside(
+        mut self,
+        aside: Option<Tensor<1>>,
+    ) -> Result<(ClippedSum, Option<f32>), ClipError> {
         let drawn = self.rows.len();
         if self.added != drawn {
             let missing = drawn - self.added;
             return Err(ClipError::Missing { missing, drawn });
         }
-        self.read_back().await?;
-        Ok(ClippedSum {
-            sum: self.sum,
-            step: self.step,
-        })
+        let aside = self.read_back(aside).await?;
+        let (sum, step) = (self.sum, self.step);
+        Ok((ClippedSum { sum, step }, aside))
     }
 }
 

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use crate::dp::{
     Clip, ClipError, Clipping, Entropy,
-    clip::{Clipper, GRID, device, host, is_host, target},
+    clip::{Clipper, GRID, aside, device, host, is_host, target},
     sample::{PoissonBatch, Step},
 };
 
@@ -288,6 +288,28 @@ fn padding_adds_nothing_whatever_its_gradient() {
         assert_eq!(sizes, [4.0, 1.0]);
         assert_eq!(clipper.finish().await.unwrap().sum, [5 * GRID / 2]);
     });
+}
+
+fn beside(number: f32) -> f32 {
+    let tensor = Tensor::<1>::from_data([number], &Device::default());
+    let integers: Vec<i64> = aside::integers(tensor).into_data().iter().collect();
+    aside::number(&integers).unwrap()
+}
+
+#[test]
+fn a_number_beside_the_sum_keeps_its_digits() {
+    for number in [0.0, 0.25, 1.0, 1.000_000_1, 45.123_46, 1e6 + 0.0625, 1e9] {
+        assert_eq!(beside(number), number);
+    }
+    assert!((beside(1e-3) - 1e-3).abs() < 6e-8);
+    assert_eq!(beside(-1e-9), 0.0);
+    assert_eq!(beside(f32::MAX), (1 << 30) as f32);
+    assert!(
+        [f32::NAN, f32::INFINITY]
+            .iter()
+            .all(|&x| beside(x).is_nan())
+    );
+    assert_eq!(aside::number(&[]), None);
 }
 
 #[test]
