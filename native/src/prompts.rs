@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use post_core::prompt::{Files, Format, SoftPrompt, archive, npy, peft, pytorch, raw, sniff};
+use post_core::tune::Earlier;
 
 use crate::failure::{Hint, hinted};
 use crate::files;
@@ -38,6 +39,14 @@ pub(crate) fn read(path: &Path) -> Result<Files> {
 /// As [`read`], and when the files are no prompt of PEFT's.
 pub(crate) fn adapter(path: &Path) -> Result<peft::Adapter> {
     peft::read(&read(path)?).with_context(|| format!("prompt {}", path.display()))
+}
+
+/// The prompt with what is known of what it tells; its receipt holds, if it has one.
+///
+/// # Errors
+/// As [`adapter`], and when the receipt is another prompt's.
+pub(crate) fn earlier(path: &Path) -> Result<Earlier> {
+    Earlier::read(&read(path)?).with_context(|| format!("prompt {}", path.display()))
 }
 
 /// The prompt alone, whatever format it is in.

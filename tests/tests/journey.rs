@@ -30,6 +30,8 @@ mod netlog;
 mod newcomer;
 #[path = "journey/offline.rs"]
 mod offline;
+#[path = "journey/onwards.rs"]
+mod onwards;
 #[path = "journey/options.rs"]
 mod options;
 #[path = "journey/place.rs"]

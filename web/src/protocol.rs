@@ -70,6 +70,8 @@ pub enum Request {
         settings: Settings,
         /// Go on from the kept checkpoint.
         resume: bool,
+        /// A new run starts from the prompt that was taken up, not from the task's sentence.
+        from_prompt: bool,
     },
     /// Stop for a moment, between two micro-batches.
     Pause,
@@ -88,7 +90,7 @@ pub enum Request {
     Test,
     /// Pack the prompt for handing over.
     Export,
-    /// Take up a prompt from a zip, which comes beside the message, to try or test it.
+    /// Take up a prompt from a zip, which comes beside the message, to try it, test it or go on from it.
     Import,
 }
 
@@ -245,6 +247,8 @@ pub enum Answer {
     Imported {
         /// What it says of itself: model, length, its guarantee if its receipt holds.
         summary: String,
+        /// Its length in virtual tokens, if a run may start from it: only if a guarantee covers it.
+        goes_on: Option<usize>,
     },
     /// What was asked for failed; the session goes on.
     Error {

@@ -79,7 +79,7 @@ pub(crate) async fn tuner(
         lm: student.clone(),
         head: ClassHead::of_classes(student, &classes),
         examples: examples(count),
-        initial: prompt(),
+        initial: prompt().into(),
         config: TuneConfig {
             micro_batch,
             ..TuneConfig::default()

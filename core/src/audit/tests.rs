@@ -43,7 +43,7 @@ fn audit(privacy: Privacy, clip: Option<Clip>, claim: Claim, confidence: f64) ->
         lm: lm.clone(),
         head: head.clone(),
         examples: planted.with(Vec::new()),
-        initial: initial.clone(),
+        initial: initial.clone().into(),
         config: TuneConfig {
             optimizer: Optimizer::Sgd { momentum: 0.0 },
             learning_rate: 1.0,

@@ -20,6 +20,17 @@ const NOT_COVERED: [&str; 5] = [
     "the machine that tuned it: its memory, screen, timing and files",
 ];
 
+/// Beside those, where a run started from a prompt instead of public text.
+const INITIAL_NOT_COVERED: &str =
+    "what the prompt that it started from (`hashes.initial`) tells: its own receipt speaks for it";
+
+/// What the statement adds then.
+const STARTED: &str =
+    " It started from another prompt: what that one tells about the same rows adds to this.";
+
+/// The hash of the prompt that a run started from, if it was one.
+pub const INITIAL: &str = "initial";
+
 /// The receipt does not hold.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiptError {
@@ -41,7 +52,7 @@ pub enum ReceiptError {
     Json(#[from] serde_json::Error),
 }
 
-/// SHA-256 by name: `student`, `task`, `prompt`, and `plan`.
+/// SHA-256 by name: `student`, `task`, `prompt`, `plan`, and [`INITIAL`].
 pub type Hashes = BTreeMap<String, String>;
 
 /// The receipt of one finished run.
@@ -117,8 +128,14 @@ impl Receipt {
         hashes.insert("plan".into(), plan.hash());
         let all = [earlier_runs.as_slice(), &[plan.event()]].concat();
         let total = slack::epsilon(&all, plan.delta()).map_err(PlanError::from)?;
+        let mut not_covered: Vec<String> = NOT_COVERED.map(String::from).into();
+        let mut began = "";
+        if hashes.contains_key(INITIAL) {
+            not_covered.push(INITIAL_NOT_COVERED.into());
+            began = if private { STARTED } else { "" };
+        }
         Ok(Self {
-            statement: statement(plan, private, earlier_runs.len(), total),
+            statement: statement(plan, private, earlier_runs.len(), total) + began,
             private,
             epsilon: plan.epsilon(),
             delta: plan.delta(),
@@ -128,7 +145,7 @@ impl Receipt {
             hashes,
             earlier_runs,
             total_epsilon: total.is_finite().then_some(total),
-            not_covered: NOT_COVERED.map(String::from).into(),
+            not_covered,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! What is handed over at the end of a run: the prompt, what may be said about it, the proof.
 
 use super::{Released, Tuned};
-use crate::dp::receipt::{Hashes, Receipt, ReceiptError, sha256};
+use crate::dp::receipt::{INITIAL, Receipt, ReceiptError, sha256};
 use crate::prompt::peft::{self, BaseModel, PeftError};
 use crate::prompt::{Files, SoftPrompt};
 use crate::task::Task;
@@ -52,7 +52,8 @@ impl Tuned {
             Released::Private(_) => "The guarantee stands in `privacy.json`.",
             Released::NotPrivate => "**NOT PRIVATE**: tuned without differential privacy.",
         };
-        let mut files = peft::write(&self.prompt, base, Some(task.init_text()), notes)?;
+        let sentence = self.earlier.is_none().then(|| task.init_text());
+        let mut files = peft::write(&self.prompt, base, sentence, notes)?;
         let receipt = match self.released {
             Released::NotPrivate => None,
             Released::Private(completed) => {
@@ -61,8 +62,10 @@ impl Tuned {
                     ("task", task.hash()),
                     ("prompt", sha256(&files[peft::WEIGHTS])),
                 ];
+                let initial = self.earlier.map(|hash| (INITIAL, hash));
+                let hashes = hashes.into_iter().chain(initial);
                 let hashes = hashes.map(|(name, hash)| (name.to_owned(), hash));
-                Some(Receipt::new(completed, Hashes::from(hashes))?)
+                Some(Receipt::new(completed, hashes.collect())?)
             }
         };
         if let Some(receipt) = &receipt {

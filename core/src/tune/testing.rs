@@ -88,7 +88,7 @@ pub(crate) fn setup(config: TuneConfig, privacy: Privacy) -> Setup {
     Setup {
         head: head(&lm),
         examples: examples(48, 2),
-        initial: prompt(&lm),
+        initial: prompt(&lm).into(),
         config,
         privacy,
         helpers: None,

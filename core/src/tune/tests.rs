@@ -139,7 +139,7 @@ fn the_reported_loss_is_the_mean_over_the_drawn_examples() {
     let mut tuner = start(plain_setup, None).unwrap();
     let report = block_on(tuner.step()).unwrap().unwrap();
     assert_eq!(report.private.examples, 48);
-    let expected = loss(Some(&initial), &examples(48, 2));
+    let expected = loss(Some(&initial.prompt), &examples(48, 2));
     assert!((report.private.loss.unwrap() - expected).abs() < 1e-5);
 }
 
@@ -263,7 +263,7 @@ fn a_low_rank_prompt_moves_at_low_rank() {
     let mut tuner = start(setup, None).unwrap();
     run(&mut tuner);
     let moved = tuner.finish().unwrap().prompt;
-    let pairs = moved.embeddings().iter().zip(initial.embeddings());
+    let pairs = moved.embeddings().iter().zip(initial.prompt.embeddings());
     let moved: Vec<f64> = pairs.map(|(&a, &b)| f64::from(a) - f64::from(b)).collect();
     let rows: Vec<&[f64]> = moved.chunks(20).collect();
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
@@ -378,7 +378,9 @@ fn what_cannot_be_tuned_is_said() {
         assert!(error.starts_with("rank is"), "{error}");
     }
     let narrow = |s: &mut Setup| {
-        s.initial = crate::prompt::SoftPrompt::new(vec![0.0; 6], 2, 3).unwrap();
+        s.initial = crate::prompt::SoftPrompt::new(vec![0.0; 6], 2, 3)
+            .unwrap()
+            .into();
     };
     assert!(matches!(error(narrow), TuneError::Prompt(_)));
 }

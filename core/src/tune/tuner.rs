@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::config::{PlainTraining, Privacy, TuneConfig};
 use super::crew::{Crew, Helpers};
 use super::descent::{Descent, Direction};
+use super::initial::Initial;
 use super::kernel::Kernel;
 use super::metrics::{LossSum, PrivateMetrics};
 use super::{ClassHead, TuneError, crew, known_answer, plain};
@@ -25,7 +26,7 @@ pub struct Setup {
     /// The private examples, labelled.
     pub examples: Vec<Example>,
     /// Where the prompt starts.
-    pub initial: SoftPrompt,
+    pub initial: Initial,
     /// How it moves.
     pub config: TuneConfig,
     /// What protects the examples.
@@ -42,6 +43,7 @@ pub struct Tuner {
     descent: Descent,
     source: Source,
     settings: String,
+    earlier: Option<String>,
 }
 
 /// Where the steps' directions come from.
@@ -79,6 +81,8 @@ pub struct Tuned {
     pub prompt: SoftPrompt,
     /// What may be said about it.
     pub released: Released,
+    /// SHA-256 of the prompt that it started from, if an earlier run left that.
+    pub earlier: Option<String>,
 }
 
 /// What may be said about a prompt.
@@ -109,6 +113,10 @@ impl Tuner {
             privacy,
             helpers,
         } = setup;
+        let Initial {
+            prompt: initial,
+            earlier,
+        } = initial;
         let shape = [initial.num_virtual_tokens(), initial.token_dim()];
         config.check(shape[0])?;
         initial.fits(
@@ -117,7 +125,7 @@ impl Tuner {
         )?;
         let kernel = Kernel::new(lm, head, &examples, shape[0])?;
         let crew = Crew::new(kernel, shape, helpers);
-        let settings = settings(&config, shape, &privacy);
+        let settings = settings(&config, shape, &privacy, earlier.as_deref());
         let initial = initial.embeddings().to_vec();
         let mut descent = Descent::new(config, initial, shape, privacy.steps());
         if let Some(bytes) = resume {
@@ -145,6 +153,7 @@ impl Tuner {
             descent,
             source,
             settings,
+            earlier,
         })
     }
 
@@ -248,7 +257,11 @@ impl Tuner {
             Source::Private(mechanism) => Released::Private(mechanism.finish()?),
             Source::Plain(_) => Released::NotPrivate,
         };
-        Ok(Tuned { prompt, released })
+        Ok(Tuned {
+            prompt,
+            released,
+            earlier: self.earlier,
+        })
     }
 }
 
@@ -326,12 +339,18 @@ impl Privacy {
 }
 
 /// What a resumed run must share, as text.
-fn settings(config: &TuneConfig, shape: [usize; 2], privacy: &Privacy) -> String {
+fn settings(
+    config: &TuneConfig,
+    shape: [usize; 2],
+    privacy: &Privacy,
+    earlier: Option<&str>,
+) -> String {
     let privacy = match privacy {
         Privacy::Private { plan, .. } => plan.hash(),
         Privacy::None(plain) => format!("{plain:?}"),
     };
     // Checkpoints from before there were ranks stay what they were.
     let config = format!("{config:?}").replace(", low_rank: None", "");
-    format!("{config} {shape:?} {privacy}")
+    let from = earlier.map(|hash| format!(" from {hash}"));
+    format!("{config} {shape:?} {privacy}{}", from.unwrap_or_default())
 }

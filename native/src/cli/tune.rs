@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::{ArgMatches, ValueEnum};
 use post_core::dp::{
     Adjacency, Budget, Clipping, Entropy, Length, Plan, PlanConfig, PrivacyUnit, round_public,
@@ -12,8 +12,8 @@ use post_core::dp::{
 };
 use post_core::task::{Encoder, Example, Labels, Row, Task};
 use post_core::tune::{
-    ClassHead, LowRank, NOT_PRIVATE, Optimizer, PlainTraining, Privacy, PrivateMetrics, RECEIPT,
-    Setup, StepReport, TuneConfig, Tuned, Tuner,
+    ClassHead, Initial, LowRank, NOT_PRIVATE, Optimizer, PlainTraining, Privacy, PrivateMetrics,
+    RECEIPT, Setup, StepReport, TuneConfig, Tuned, Tuner,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -111,6 +111,11 @@ pub(crate) struct Args {
         help_heading = "Training"
     )]
     pub(super) num_virtual_tokens: usize,
+    /// Start from a prompt that an earlier run left (a folder or zip with its receipt) instead of from the
+    /// task's sentence. The new receipt names it and does not cover what it tells
+    #[arg(long, value_name = "PROMPT", help_heading = "Training")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    initial_prompt: Option<PathBuf>,
     /// Tune two thin factors, of this many columns and rows, instead of the whole prompt: fewer numbers
     /// to add noise to
     #[arg(long, value_name = "R", help_heading = "Training")]
@@ -372,12 +377,52 @@ fn start(
 ) -> Result<Run> {
     let encoder = student.encoder(task, args.num_virtual_tokens)?;
     let examples = rows.encode(&encoder)?;
+    let initial = initial(args, student, &encoder)?;
+    about_initial(args, term)?;
     let privacy = privacy(args, &rows.rows, checkpoint.is_some(), term)?;
-    let setup = setup(args, student, &encoder, examples, privacy)?;
+    let setup = setup(args, student, &encoder, examples, initial, privacy)?;
     term.note("self-test: the live kernel's gradients, one example at a time");
     let tuner = pollster::block_on(Tuner::start(setup, checkpoint))
         .hint("if a checkpoint is at fault, start anew with --force")?;
     Ok(Run(tuner))
+}
+
+/// Where the prompt starts.
+pub(super) fn initial(args: &Args, student: &Loaded, encoder: &Encoder<'_>) -> Result<Initial> {
+    let tokens = args.num_virtual_tokens;
+    let Some(path) = &args.initial_prompt else {
+        return Ok(student.text_init(encoder, tokens)?.into());
+    };
+    let earlier = prompts::earlier(path)?;
+    let found = earlier.adapter.prompt.num_virtual_tokens();
+    if found != tokens {
+        let path = path.display();
+        return Err(anyhow!(
+            "{path} has {found} virtual tokens, and the run {tokens}"
+        ))
+        .hint(format!("add --num-virtual-tokens {found}"));
+    }
+    Ok(earlier.into())
+}
+
+/// What whoever goes on from a prompt must know of it.
+fn about_initial(args: &Args, term: &Terminal) -> Result<()> {
+    let Some(path) = &args.initial_prompt else {
+        return Ok(());
+    };
+    let earlier = prompts::earlier(path)?;
+    let path = path.display();
+    match &earlier.receipt {
+        Some(receipt) if earlier.is_private() => term.note(format!(
+            "starts from {path}, whose receipt holds: {}",
+            receipt.statement
+        )),
+        _ => term.warn(format!(
+            "{path} has no guarantee, and this run's does not cover what it tells: start from it only if \
+             it was not tuned on any row of this data"
+        )),
+    }
+    Ok(())
 }
 
 /// All that the tuner needs.
@@ -386,13 +431,14 @@ pub(super) fn setup(
     student: &Loaded,
     encoder: &Encoder<'_>,
     examples: Vec<Example>,
+    initial: Initial,
     privacy: Privacy,
 ) -> Result<Setup> {
     Ok(Setup {
         lm: Arc::clone(&student.lm),
         head: ClassHead::new(&student.lm, encoder.words()),
         examples,
-        initial: student.text_init(encoder, args.num_virtual_tokens)?,
+        initial,
         config: TuneConfig {
             learning_rate: args.learning_rate,
             schedule: values::schedule(args.decay),

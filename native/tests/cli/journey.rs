@@ -322,6 +322,37 @@ fn a_spent_budget_refuses_the_next_run() {
 }
 
 #[test]
+fn a_run_goes_on_from_an_earlier_prompt_and_its_receipt_names_it() {
+    let place = Place::new();
+    let tune = format!("{TUNE} --steps 2 --noise-multiplier 1 --target-delta 1e-3");
+    place.done(&format!("{tune} --run @first"));
+    let onwards = format!("{tune} --initial-prompt @first/prompt");
+    place.refused(
+        &format!("{onwards} --num-virtual-tokens 5 --run @longer")
+            .replace("--num-virtual-tokens 4 ", ""),
+        &[
+            "has 4 virtual tokens, and the run 5",
+            "--num-virtual-tokens 4",
+        ],
+    );
+    place.done(&format!("{onwards} --run @second"));
+    let receipt = |run: &str| -> Value {
+        let bytes = fs::read(place.path(run).join("prompt/privacy.json")).unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    };
+    let (first, second) = (receipt("first"), receipt("second"));
+    assert_eq!(second["hashes"]["initial"], first["hashes"]["prompt"]);
+    place.done("receipt verify @second/prompt");
+    // Without a receipt nothing is known of it, and the tool says so.
+    fs::remove_file(place.path("first/prompt/privacy.json")).unwrap();
+    let args = place.args(&format!("{onwards} --run @third"));
+    let output = post(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(output.status.success());
+    let said = stderr(&output);
+    assert!(said.contains("has no guarantee"), "{said}");
+}
+
+#[test]
 fn without_privacy_it_says_so_loudly_and_gives_no_receipt() {
     let place = Place::new();
     let args = place.args(&format!("{TUNE} --steps 2 --no-dp --quiet --run @run"));

@@ -174,7 +174,7 @@ async fn step(lm: &Arc<Lm>, micro_batch: usize) {
         lm: Arc::clone(lm),
         head: ClassHead::of_classes(lm, &WORDS),
         examples,
-        initial: initial.clone(),
+        initial: initial.clone().into(),
         config: TuneConfig {
             micro_batch,
             ..TuneConfig::default()

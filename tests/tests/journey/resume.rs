@@ -25,7 +25,7 @@ pub(crate) fn begun(name: &str, options: &Options, tiny: &Tiny, served: &Served)
 
 /// Loads the page anew and goes on with the kept run.
 #[track_caller]
-fn go_on(browser: &Browser, tiny: &Tiny, served: &Served) {
+pub(crate) fn go_on(browser: &Browser, tiny: &Tiny, served: &Served) {
     browser.goto("about:blank");
     browser.arrive(&served.url(""));
     browser.until("the offer to go on", || {

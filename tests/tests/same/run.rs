@@ -83,7 +83,7 @@ impl Student {
             lm: Arc::clone(&self.lm),
             head,
             examples,
-            initial: tune::text_init(&self.lm, &encoder, TOKENS).unwrap(),
+            initial: tune::text_init(&self.lm, &encoder, TOKENS).unwrap().into(),
             config,
             privacy,
             helpers,

@@ -1,12 +1,9 @@
 //! Prompts out of the tab and into it.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 use post_core::dp::Receipt;
-use post_core::dp::receipt::sha256;
-use post_core::prompt::{SoftPrompt, archive, peft};
-use post_core::tune::RECEIPT;
+use post_core::prompt::archive;
+use post_core::tune::Earlier;
 
 use super::student::Student;
 
@@ -22,35 +19,40 @@ pub(super) fn file_name(task: &str) -> String {
     format!("prompt-{}.zip", task.chars().map(kept).collect::<String>())
 }
 
+/// Reads a prompt from a zip; its receipt, if it has one, holds.
+///
+/// # Errors
+/// When it is no prompt, or has another prompt's receipt.
+pub(super) fn unpack(bytes: &[u8]) -> Result<Earlier> {
+    Ok(Earlier::read(&archive::unpack(bytes)?)?)
+}
+
 /// Reads a prompt from a zip, and says what it is.
 ///
 /// # Errors
-/// When it is no prompt, or belongs to a model of another width.
-pub(super) fn import(bytes: &[u8], student: &Student) -> Result<(SoftPrompt, String)> {
-    let files = archive::unpack(bytes)?;
-    let adapter = peft::read(&files)?;
+/// As [`unpack`], and when it belongs to a model of another width.
+pub(super) fn import(bytes: &[u8], student: &Student) -> Result<(Earlier, String)> {
+    let earlier = unpack(bytes)?;
+    let adapter = &earlier.adapter;
     adapter
         .prompt
         .fits(&student.card.name, student.lm.config().hidden_size)?;
-    let model = adapter.config.base_model_name_or_path;
     let tokens = adapter.prompt.num_virtual_tokens();
-    let promise = match files.get(RECEIPT) {
+    let model = adapter.config.base_model_name_or_path.as_deref();
+    let model = model.unwrap_or("an unnamed model");
+    let promise = match &earlier.receipt {
         None => "it has no privacy receipt, so nothing is known of what it reveals".to_owned(),
-        Some(receipt) => promise(receipt, &files[peft::WEIGHTS], student)?,
+        Some(receipt) => promise(receipt, student),
     };
-    let model = model.unwrap_or_else(|| "an unnamed model".to_owned());
     let summary = format!("{tokens} virtual tokens, made for {model}; {promise}");
-    Ok((adapter.prompt, summary))
+    Ok((earlier, summary))
 }
 
-fn promise(receipt: &[u8], weights: &[u8], student: &Student) -> Result<String> {
-    let receipt = Receipt::from_json(receipt)?;
-    let found = BTreeMap::from([("prompt".to_owned(), sha256(weights))]);
-    receipt.verify(&found)?;
+fn promise(receipt: &Receipt, student: &Student) -> String {
     let other = if receipt.hashes.get("student") == Some(&student.card.hash) {
         ""
     } else {
         " It was tuned on another student than the loaded one."
     };
-    Ok(format!("its receipt holds: {}{other}", receipt.statement))
+    format!("its receipt holds: {}{other}", receipt.statement)
 }

@@ -15,6 +15,7 @@ use crate::protocol::{Finished, Kept};
 const LEDGER: &str = "ledger.json";
 const RUN: &str = "run.json";
 const CHECKPOINT: &str = "run.checkpoint";
+const INITIAL: &str = "run.initial.zip";
 const RESULT: &str = "result.zip";
 const FINISHED: &str = "result.json";
 
@@ -90,6 +91,25 @@ pub async fn keep(storage: &Storage, kept: &Kept, checkpoint: &[u8]) -> Result<(
     storage.write(RUN, &serde_json::to_vec(kept)?).await
 }
 
+/// Keeps the prompt that the run starts from, or that it starts from none.
+///
+/// # Errors
+/// When there is no room.
+pub async fn begin(storage: &Storage, initial: Option<&[u8]>) -> Result<()> {
+    match initial {
+        Some(zip) => storage.write(INITIAL, zip).await,
+        None => storage.remove(INITIAL).await,
+    }
+}
+
+/// The prompt that the kept run started from, if it was one.
+///
+/// # Errors
+/// When it can't be read.
+pub async fn initial(storage: &Storage) -> Result<Option<Vec<u8>>> {
+    storage.read(INITIAL).await
+}
+
 /// The checkpoint of the kept run.
 ///
 /// # Errors
@@ -105,6 +125,7 @@ pub async fn checkpoint(storage: &Storage) -> Result<Vec<u8>> {
 /// When the browser refuses.
 pub async fn discard(storage: &Storage) -> Result<()> {
     storage.remove(RUN).await?;
+    storage.remove(INITIAL).await?;
     storage.remove(CHECKPOINT).await
 }
 

@@ -7,9 +7,10 @@ use anyhow::{Context as _, Result, ensure};
 use post_core::dp::{Entropy, Plan};
 use post_core::optim::DeviceError;
 use post_core::prompt::archive;
-use post_core::task::{Example, LabelWords};
+use post_core::task::{Encoder, Example, LabelWords};
 use post_core::tune::{
-    ClassHead, Handover, Helpers, Privacy, Setup, StepReport, TuneError, Tuner, Within,
+    ClassHead, Earlier, Handover, Helpers, Initial, Privacy, Setup, StepReport, TuneError, Tuner,
+    Within,
 };
 
 use super::device::{self, Unsound};
@@ -31,6 +32,8 @@ pub(super) struct Run<'a> {
     pub(super) settings: Settings,
     pub(super) storage: &'a Storage,
     pub(super) port: &'a Port,
+    /// The prompt that the run goes on from; without, the task's sentence.
+    pub(super) earlier: Option<Earlier>,
 }
 
 /// How a run ended.
@@ -138,7 +141,7 @@ impl Run<'_> {
             lm: Arc::clone(&student.lm),
             head: ClassHead::new(&student.lm, encoder.words()),
             examples,
-            initial: student.text_init(&encoder, tokens)?,
+            initial: self.initial(&encoder)?,
             config: suggest::tuning(&self.settings, micro),
             privacy: Privacy::Private {
                 plan: plan.clone(),
@@ -147,6 +150,19 @@ impl Run<'_> {
             },
             helpers,
         })
+    }
+
+    fn initial(&self, encoder: &Encoder<'_>) -> Result<Initial> {
+        let tokens = self.settings.num_virtual_tokens;
+        let Some(earlier) = self.earlier.clone() else {
+            return Ok(self.student.text_init(encoder, tokens)?.into());
+        };
+        let found = earlier.adapter.prompt.num_virtual_tokens();
+        ensure!(
+            found == tokens,
+            "the prompt to go on from has {found} virtual tokens, and the run {tokens}; make its length {found}"
+        );
+        Ok(earlier.into())
     }
 
     /// Other workers that share the processor's cores; none where the graphics card computes, or the

@@ -27,6 +27,8 @@ struct Session {
     table: Option<tables::Opened>,
     data: Option<Data>,
     prompt: Option<SoftPrompt>,
+    /// The zip of a prompt that was taken up and may be gone on from.
+    imported: Option<Vec<u8>>,
     /// Whether no other tab can start a run.
     alone: bool,
 }
@@ -45,6 +47,7 @@ pub(super) async fn serve(port: Port, mut inbox: Inbox) {
         table: None,
         data: None,
         prompt: None,
+        imported: None,
         alone: false,
     };
     session.say_ready().await;
@@ -92,7 +95,11 @@ impl Session {
                 self.cost(number, &settings).await;
                 Ok(())
             }
-            Request::Start { settings, resume } => self.start(settings, resume).await,
+            Request::Start {
+                settings,
+                resume,
+                from_prompt,
+            } => self.start(settings, resume, from_prompt).await,
             Request::Discard => {
                 kept::discard(&self.storage).await?;
                 self.port.say(&Answer::Discarded);
@@ -197,6 +204,7 @@ impl Session {
             .is_some_and(|old| old.card.hash != student.card.hash)
         {
             self.data = None;
+            self.imported = None;
         }
         self.port.say(&Answer::Loaded {
             card: student.card.clone(),
@@ -311,7 +319,7 @@ impl Session {
         })
     }
 
-    async fn start(&mut self, settings: Settings, resume: bool) -> Result<()> {
+    async fn start(&mut self, settings: Settings, resume: bool, from_prompt: bool) -> Result<()> {
         self.port.reset();
         self.alone = self.alone || exclusive::hold().await;
         ensure!(
@@ -322,8 +330,17 @@ impl Session {
             true => Some(kept::checkpoint(&self.storage).await?),
             false => None,
         };
+        let initial = match resume {
+            true => kept::initial(&self.storage).await?,
+            false => {
+                let initial = self.imported.clone().filter(|_| from_prompt);
+                kept::begin(&self.storage, initial.as_deref()).await?;
+                initial
+            }
+        };
         loop {
-            let error = match self.drive(settings, checkpoint.take()).await {
+            let begun = (initial.as_deref(), checkpoint.take());
+            let error = match self.drive(settings, begun).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -340,8 +357,13 @@ impl Session {
         }
     }
 
-    async fn drive(&mut self, settings: Settings, checkpoint: Option<Vec<u8>>) -> Result<()> {
+    async fn drive(
+        &mut self,
+        settings: Settings,
+        (initial, checkpoint): (Option<&[u8]>, Option<Vec<u8>>),
+    ) -> Result<()> {
         let run = Run {
+            earlier: initial.map(handover::unpack).transpose()?,
             student: self.student.as_ref().context("load a student first")?,
             data: self.data.as_ref().context("open a table first")?,
             settings,
@@ -392,9 +414,14 @@ impl Session {
     async fn import(&mut self, file: Option<Blob>) -> Result<()> {
         let student = self.student.as_ref().context("load a student first")?;
         let file = file.context("no file came with the message")?;
-        let (prompt, summary) = handover::import(&files::read(&file).await?, student)?;
+        let zip = files::read(&file).await?;
+        let (earlier, summary) = handover::import(&zip, student)?;
+        let prompt = earlier.adapter.prompt.clone();
+        let tokens = prompt.num_virtual_tokens();
+        let goes_on = earlier.is_private().then_some(tokens);
+        self.imported = goes_on.map(|_| zip);
         self.prompt = Some(prompt);
-        self.port.say(&Answer::Imported { summary });
+        self.port.say(&Answer::Imported { summary, goes_on });
         Ok(())
     }
 

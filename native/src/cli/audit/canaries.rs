@@ -130,9 +130,10 @@ fn attack(
         Privacy::Private { plan, .. } => Some(plan.clip()),
         Privacy::None(_) => None,
     };
-    let mut setup = tune::setup(&args.tune, student, encoder, examples, privacy)?;
+    let initial = tune::initial(&args.tune, student, encoder)?;
+    let mut setup = tune::setup(&args.tune, student, encoder, examples, initial, privacy)?;
     setup.config.optimizer = Optimizer::Sgd { momentum: 0.0 };
-    let mut before = setup.initial.clone();
+    let mut before = setup.initial.prompt().clone();
     let (lm, head) = (Arc::clone(&setup.lm), setup.head.clone());
     let mut attack = Attack::new(planted, lm, head, before.num_virtual_tokens(), clip)?;
     let mut tuner = pollster::block_on(Tuner::start(setup, None))?;

@@ -218,7 +218,9 @@ impl Shadows<'_> {
                 Privacy::None(PlainTraining { seed, ..plain })
             }
         };
-        let setup = tune::setup(&self.args.tune, self.student, self.encoder, half, privacy)?;
+        let args = &self.args.tune;
+        let initial = tune::initial(args, self.student, self.encoder)?;
+        let setup = tune::setup(args, self.student, self.encoder, half, initial, privacy)?;
         let mut tuner = pollster::block_on(Tuner::start(setup, None))?;
         let phase = format!("shadow {} of {}", shadow + 1, self.seen.len());
         let mut progress = Progress::new(*term, &phase, tuner.steps(), 0);

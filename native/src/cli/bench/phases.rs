@@ -150,7 +150,7 @@ impl<'a> Pair<'a> {
             lm: Arc::clone(lm),
             head: ClassHead::of_classes(lm, &[first, second]),
             examples: self.examples(),
-            initial: self.prompt()?,
+            initial: self.prompt()?.into(),
             config: TuneConfig {
                 micro_batch: self.args.micro_batch,
                 ..TuneConfig::default()

@@ -21,6 +21,7 @@ mod odds;
 mod offline;
 mod privacy;
 mod run;
+mod start;
 mod state;
 mod steps;
 mod student;
@@ -41,7 +42,7 @@ type Page = Rc<State>;
 
 fn main() -> Result<(), JsValue> {
     let page = Rc::new(State::new(connect::Connection::open()?));
-    let parts: [fn(&Page) -> Outcome; 13] = [
+    let parts: [fn(&Page) -> Outcome; 14] = [
         student::listen,
         loading::listen,
         device::listen,
@@ -49,6 +50,7 @@ fn main() -> Result<(), JsValue> {
         mapping::listen,
         classes::listen,
         privacy::listen,
+        start::listen,
         run::listen,
         kept::listen,
         export::listen,
@@ -113,7 +115,10 @@ fn hear(page: &Page, answer: Answer, attachment: JsValue) -> Outcome {
         Answer::Testing { done, total } => heldout::progress(done, total),
         Answer::Tested { evaluation } => heldout::show(&evaluation),
         Answer::Exported { name } => export::save(&name, &attachment),
-        Answer::Imported { summary } => try_it::imported(&summary),
+        Answer::Imported { summary, goes_on } => {
+            try_it::imported(&summary, goes_on.is_some())?;
+            start::offer(page, goes_on)
+        }
         Answer::Error { during, message } => failed(page, during, &message),
     }
 }

@@ -7,7 +7,7 @@ use web_sys::Element;
 use crate::dom::{self, Outcome};
 use crate::steps::{self, Step};
 use crate::words;
-use crate::{Page, kept, run};
+use crate::{Page, kept, run, start};
 
 /// Where the slider stops.
 const STOPS: [f64; 10] = [0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0];
@@ -34,7 +34,7 @@ pub(crate) fn listen(page: &Page) -> Outcome {
     unit(page, "unit-person", Unit::Person)?;
     unit(page, "unit-row", Unit::Row)?;
     let page_start = page.clone();
-    dom::on("start", "click", move |_| start(&page_start))?;
+    dom::on("start", "click", move |_| begin(&page_start))?;
     let page = page.clone();
     dom::on("start-resume", "click", move |_| run::resume_kept(&page))
 }
@@ -72,12 +72,13 @@ pub(crate) fn suggest(page: &Page, suggested: Settings, resumable: bool) -> Outc
     page.resumable.set(resumable.then_some(suggested));
     page.settings.set(Some(settings));
     fill(&settings)?;
+    start::fit(page)?;
     steps::open(Step::Privacy)?;
     kept::fits(page, resumable)?;
     ask(page)
 }
 
-fn fill(settings: &Settings) -> Outcome {
+pub(crate) fn fill(settings: &Settings) -> Outcome {
     let stop = nearest(settings.epsilon);
     dom::set_value("epsilon", &stop.to_string())?;
     dom::set_checked("unit-person", settings.unit == Unit::Person)?;
@@ -145,7 +146,7 @@ fn advanced(page: &Page) -> Outcome {
     })
 }
 
-fn change(page: &Page, change: impl FnOnce(&mut Settings)) -> Outcome {
+pub(crate) fn change(page: &Page, change: impl FnOnce(&mut Settings)) -> Outcome {
     let Some(mut settings) = page.settings.get() else {
         return Ok(());
     };
@@ -193,7 +194,7 @@ pub(crate) fn allow(page: &Page) -> Outcome {
     dom::enable("start-resume", !page.unread.get() && !page.running.get())
 }
 
-fn start(page: &Page) -> Outcome {
+fn begin(page: &Page) -> Outcome {
     let Some(settings) = page.settings.get() else {
         return Ok(());
     };

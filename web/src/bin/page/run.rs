@@ -6,7 +6,7 @@ use post_web::protocol::{Finished, Kept, Meter, Progress, Request, Settings, Sta
 use crate::dom::{self, Drawing, Outcome};
 use crate::steps::{self, Step};
 use crate::words;
-use crate::{Page, export, fault, guard, kept, mapping, privacy};
+use crate::{Page, export, fault, guard, kept, mapping, privacy, start};
 
 /// The curve is drawn at most so often, in milliseconds.
 const DRAWN_EVERY: f64 = 500.0;
@@ -58,7 +58,12 @@ pub(crate) fn begin(page: &Page, settings: Settings, resume: bool) -> Outcome {
     dom::text("run-note", "")?;
     dom::text("run-text", "Getting ready…")?;
     dom::go_to("run-heading")?;
-    page.connection.send(&Request::Start { settings, resume })
+    let from_prompt = !resume && start::from_prompt()?;
+    page.connection.send(&Request::Start {
+        settings,
+        resume,
+        from_prompt,
+    })
 }
 
 /// Goes on with the interrupted run, with the settings that it began with.

@@ -38,6 +38,8 @@ pub(crate) struct State {
     pub(crate) returning: Cell<bool>,
     /// Its settings, when it fits the rows that were read.
     pub(crate) resumable: Cell<Option<Settings>>,
+    /// Length of the prompt that was taken up, when a run may start from it.
+    pub(crate) from_tokens: Cell<Option<usize>>,
     /// The data form differs from what the worker has read.
     pub(crate) unread: Cell<bool>,
     /// The worker is gone.
@@ -70,6 +72,7 @@ impl State {
             kept: RefCell::default(),
             returning: Cell::default(),
             resumable: Cell::default(),
+            from_tokens: Cell::default(),
             unread: Cell::default(),
             broken: Cell::default(),
             running: Cell::default(),

@@ -6,7 +6,7 @@ use web_sys::{Element, HtmlElement};
 use crate::dom::{self, Outcome};
 use crate::steps::{self, Step};
 use crate::words;
-use crate::{Page, data, drop, loading, mapping, privacy};
+use crate::{Page, data, drop, loading, mapping, privacy, start};
 
 pub(crate) fn listen(page: &Page) -> Outcome {
     let page = page.clone();
@@ -99,6 +99,9 @@ pub(crate) fn loaded(page: &Page, card: BundleCard, tasks: Vec<TaskForm>) -> Out
     let same = before.as_ref() == Some(&card.hash);
     describe(&card)?;
     page.card.replace(Some(card));
+    if !same {
+        start::offer(page, None)?;
+    }
     if page.running.get() {
         // The run lost its graphics card, and goes on with the processor.
         return loading::over();

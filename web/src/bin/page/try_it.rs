@@ -94,9 +94,14 @@ fn bar(label: &str, share: f64, group: usize) -> Bar {
     }
 }
 
-pub(crate) fn imported(summary: &str) -> Outcome {
+pub(crate) fn imported(summary: &str, goes_on: bool) -> Outcome {
     dom::text("try-note", "")?;
-    dom::maybe("imported", Some(summary))?;
+    let way = if goes_on {
+        " To tune on from it, tick the box above “Start tuning”."
+    } else {
+        ""
+    };
+    dom::maybe("imported", Some(&format!("{summary}{way}")))?;
     dom::clear("tried")?;
     heldout::clear()
 }
