@@ -1,7 +1,7 @@
 //! Time of a private tuning step on the graphics card, natively: one block of SmolLM2's shape.
 //!
 //! `cargo xtask bench --card` runs it on Chromium's software adapter, and the same step in a tab on the
-//! same adapter (`tests/tests/browser/card.rs`).
+//! same adapter (`tests/tests/browser/bench.rs`).
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 mod common;

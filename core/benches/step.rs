@@ -12,7 +12,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use common::measure;
 use common::model::smollm2;
-use common::tuning::{TEXT, examples, ids, private, prompt, tuner};
+use common::tuning::{BATCH, MICRO, TEXT, examples, ids, private, prompt, tuner};
 use pollster::block_on;
 use post_core::distill::{
     Corpus, DistillConfig, Distiller, Rows, Sequence, TeacherStates, Weights, default_blocks,
@@ -21,9 +21,6 @@ use post_core::model::Lm;
 use post_core::transfer::{Constants, Transfer, TransferConfig, Words};
 use post_core::tune::{PlainTraining, Privacy};
 
-/// Examples of a tuning step.
-const BATCH: usize = 64;
-const MICRO: usize = 16;
 /// Sixteen texts in two passes, so that both cores have one.
 const HALF: usize = 8;
 

@@ -14,20 +14,22 @@ wasm_bindgen_test_configure!(run_in_dedicated_worker);
 
 #[path = "accounting/mod.rs"]
 mod accounting;
+#[path = "browser/bench.rs"]
+mod bench;
 #[path = "../../core/benches/common/model.rs"]
 mod bench_model;
 #[path = "../../core/benches/common/tuning.rs"]
 mod bench_tuning;
 #[path = "attacks/bundle.rs"]
 mod bundle;
-#[path = "browser/card.rs"]
-mod card;
 #[path = "browser/device.rs"]
 mod device;
 #[path = "browser/entropy.rs"]
 mod entropy;
 #[path = "browser/graphics.rs"]
 mod graphics;
+#[path = "browser/logs.rs"]
+mod logs;
 #[path = "browser/resume.rs"]
 mod resume;
 #[path = "same/mod.rs"]

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use data::{Column, DataSummary, Mapping, Row, TableSummary, TaskClass, TaskForm, Trouble};
 pub use model::{BundleCard, Choice, DeviceKind, DeviceReport, From, Listed, Loading};
 pub use run::{
-    Cost, Evaluation, Finished, Kept, Meter, Progress, Score, Settings, Stage, Tried, Unit,
+    Cost, Evaluation, Finished, Kept, Meter, Past, Progress, Score, Settings, Stage, Tried, Unit,
 };
 
 /// From the page.
@@ -63,6 +63,8 @@ pub enum Request {
         number: u64,
         /// The run in question.
         settings: Settings,
+        /// ε that all runs on the same rows may cost together; counts until a first run has fixed it.
+        cap: f64,
     },
     /// Begin the run, or go on with the one that was kept (`Ready::kept`) where it fits the data.
     Start {
@@ -70,6 +72,8 @@ pub enum Request {
         settings: Settings,
         /// Go on from the kept checkpoint.
         resume: bool,
+        /// As in `cost`.
+        cap: f64,
         /// A new run starts from the prompt that was taken up, not from the task's sentence.
         from_prompt: bool,
     },

@@ -15,6 +15,9 @@ pub(crate) struct Args {
     /// A step on the graphics card instead: natively and in a tab, both on Chromium's software adapter
     #[arg(long)]
     card: bool,
+    /// A private step on the processor instead: natively on one thread, and in a tab
+    #[arg(long, conflicts_with = "card")]
+    tab: bool,
 }
 
 /// Builds the page, which says how large its programs are, and runs the benches of all native crates.
@@ -25,9 +28,33 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.card {
         return card();
     }
+    if args.tab {
+        return tab();
+    }
     web::build(&shell::target().join("bench").join("page"))?;
     say("Running the benches");
     shell::run(cargo("bench").args(&NATIVE[1..]).args(["--benches"]))
+}
+
+/// In turn, as [`card`] does.
+fn tab() -> Result<()> {
+    for _ in 0..2 {
+        say("Running the step on one thread natively");
+        let mut bench = cargo("bench");
+        bench.args([
+            "-p",
+            "post-core",
+            "--bench",
+            "step",
+            "--",
+            "3",
+            "6",
+            "tune, private",
+        ]);
+        shell::run(bench.env("RAYON_NUM_THREADS", "1"))?;
+        test::in_tab(&["--include-ignored", "--nocapture", "steps_on_the_processor"])?;
+    }
+    Ok(())
 }
 
 /// In turn, so that a machine that slows down slows down both.

@@ -14,6 +14,9 @@ use post_core::tune::{ClassHead, Privacy, Setup, TuneConfig, Tuner};
 pub(crate) const TEXT: usize = 44;
 /// Examples of a step on a card, and of a pass; the software adapter takes seconds.
 pub(crate) const CARD: (usize, usize) = (8, 4);
+/// Examples of a step on the processor, and of a pass.
+pub(crate) const BATCH: usize = 64;
+pub(crate) const MICRO: usize = 16;
 /// Virtual tokens.
 const PROMPT: usize = 20;
 /// Numbers of a token.

@@ -86,9 +86,9 @@ impl DataId {
 pub struct Quote {
     /// The guarantee in words, as the receipt will have it.
     pub statement: String,
-    /// Runs on this data before.
-    pub earlier_runs: usize,
-    /// ε of these.
+    /// Runs on this data before, each with the ε of it alone.
+    pub earlier: Vec<(Event, f64)>,
+    /// ε of all of them.
     pub spent: f64,
     /// ε of these and the run.
     pub total: f64,
@@ -190,17 +190,31 @@ impl Ledger {
         let at_plan = slack::epsilon(&all, plan.delta())?;
         Ok(Quote {
             statement: receipt::statement(plan, true, earlier.len(), at_plan),
-            earlier_runs: earlier.len(),
             spent: self.spent(data)?,
             total: slack::epsilon(&all, self.cap_delta)?,
+            earlier: self.each(&earlier)?,
         })
     }
 
-    /// Enters a run, before it starts.
+    /// Each run with its own ε at the cap's δ. Runs are often alike, and each kind is counted once.
+    fn each(&self, runs: &[Event]) -> Result<Vec<(Event, f64)>, LedgerError> {
+        let mut known: Vec<(Event, f64)> = Vec::new();
+        let mut one = |run: &Event| match known.iter().find(|(event, _)| event == run) {
+            Some(found) => Ok(*found),
+            None => {
+                let counted = (*run, slack::epsilon(&[*run], self.cap_delta)?);
+                known.push(counted);
+                Ok(counted)
+            }
+        };
+        runs.iter().map(&mut one).collect()
+    }
+
+    /// The runs before it, if the cap has room for one more.
     ///
     /// # Errors
     /// When the data would pass its cap.
-    pub fn reserve(&mut self, data: &DataId, plan: &Plan) -> Result<Reserved, LedgerError> {
+    pub fn admit(&self, data: &DataId, plan: &Plan) -> Result<Vec<Event>, LedgerError> {
         let earlier = events(&self.runs, data);
         let all = [earlier.as_slice(), &[plan.event()]].concat();
         let total = slack::epsilon(&all, self.cap_delta)?;
@@ -213,6 +227,15 @@ impl Ledger {
                 cap,
             });
         }
+        Ok(earlier)
+    }
+
+    /// Enters a run, before it starts.
+    ///
+    /// # Errors
+    /// When the data would pass its cap.
+    pub fn reserve(&mut self, data: &DataId, plan: &Plan) -> Result<Reserved, LedgerError> {
+        let earlier = self.admit(data, plan)?;
         let plan_hash = plan.hash();
         self.runs.push(Run {
             plan: plan_hash.clone(),

@@ -22,6 +22,7 @@ use crate::graphics::graphics;
 
 const VOCABULARY: usize = 50_257;
 const WIDTH: usize = 1600;
+const HEADS: usize = 25;
 const BLOCKS: usize = 4;
 const PLACES: usize = 1024;
 /// Virtual tokens and tokens of a text.
@@ -127,7 +128,7 @@ fn put_together(tensors: &Map<String, Value>, hash: &str, data: &Blob) -> Blob {
     });
     let config = json!({
         "model_type": "gpt2", "vocab_size": VOCABULARY, "n_embd": WIDTH, "n_layer": BLOCKS,
-        "n_head": 25, "n_positions": PLACES, "tie_word_embeddings": true,
+        "n_head": HEADS, "n_positions": PLACES, "tie_word_embeddings": true,
     });
     let metadata = json!({
         "format": "post-bundle-1", "name": "xl", "teacher": "xl", "license": "none", "blocks": "[0,15,31,47]",
@@ -208,7 +209,7 @@ async fn it_is_loaded_and_makes_a_step_in_the_memory_of_a_tab() {
     let lm = Arc::new(load(&file, &Device::flex()).await);
     assert_eq!(lm.embedding().table().byte_len(), 2 * VOCABULARY * WIDTH);
     let loaded = taken();
-    let usual = suggest::micro_batch(LENGTHS.0 + LENGTHS.1, 4 * WIDTH);
+    let usual = suggest::micro_batch(LENGTHS.0 + LENGTHS.1, lm.config());
     assert_eq!(usual, 8);
     for micro_batch in [1, usual] {
         step(&lm, micro_batch).await;
@@ -245,11 +246,14 @@ async fn the_card_holds_the_blocks_and_no_table() {
     let range = least..least + (1 << 20);
     assert!(range.contains(&written), "{written} bytes, not {range:?}");
     assert_eq!(head.classes(), WORDS.len());
-    // Of a pass, the widest activation is the largest; the worker keeps it below half of that.
+    // Of a pass, the largest are the widest activation and what each head gives each pair of places.
     for length in [2, 64, PLACES] {
-        let activation = 4 * length * suggest::micro_batch(length, 4 * WIDTH) * 4 * WIDTH;
-        assert!(activation <= BUFFER / 2, "{activation} bytes");
+        let rows = suggest::micro_batch(length, lm.config());
+        let largest = 4 * rows * length * (4 * WIDTH).max(HEADS * length);
+        assert!(largest <= BUFFER, "{largest} bytes");
     }
+    let most = suggest::places(lm.config());
+    assert!(4 * HEADS * most * most <= BUFFER && 4 * HEADS * (most + 1).pow(2) > BUFFER);
     storage.remove(FILE).await.unwrap();
 }
 

@@ -56,7 +56,7 @@ fn a_run_goes_on_from_a_prompt_that_was_taken_up() {
     take_up(&browser, &tiny, &first);
     assert_eq!(browser.property("#set-tokens", "value"), "3");
     browser.screenshot("taken-up");
-    browser.set("set-steps", "3000");
+    browser.set("set-steps", "400");
     browser.start_run();
     browser.until("a few steps", || (browser.steps_made() > 5).then_some(()));
     browser.click("#stop");

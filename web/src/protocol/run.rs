@@ -60,14 +60,25 @@ pub struct Cost {
     pub expected_batch: f64,
     /// Seconds that it will take on the chosen device, once that was measured.
     pub seconds: Option<f64>,
-    /// Runs on this data before.
-    pub earlier_runs: usize,
+    /// Runs on this data before, the first one first.
+    pub earlier: Vec<Past>,
     /// ε of all of them.
     pub spent: f64,
     /// ε of all of them and this one.
     pub total: f64,
     /// What the person allows in all; none where it is not limited.
     pub cap: Option<f64>,
+    /// Whether that stands: it is set with the first run.
+    pub cap_fixed: bool,
+}
+
+/// An earlier run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Past {
+    /// Its steps.
+    pub steps: u64,
+    /// Its ε, alone.
+    pub epsilon: f64,
 }
 
 /// What a session is doing.

@@ -128,7 +128,7 @@ impl Devices {
 ///
 /// # Errors
 /// The report.
-pub(super) fn sound(kind: DeviceKind) -> Result<()> {
+pub fn sound(kind: DeviceKind) -> Result<()> {
     match logs::take_fatal().filter(|_| kind == DeviceKind::WebGpu) {
         Some(report) => Err(Unsound(report).into()),
         None => Ok(()),
@@ -138,7 +138,7 @@ pub(super) fn sound(kind: DeviceKind) -> Result<()> {
 /// The device did something that makes its numbers worthless.
 #[derive(Debug, thiserror::Error)]
 #[error("the graphics card can't be trusted any more ({0})")]
-pub(super) struct Unsound(String);
+pub struct Unsound(String);
 
 const fn index(kind: DeviceKind) -> usize {
     match kind {

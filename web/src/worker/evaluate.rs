@@ -13,9 +13,6 @@ use super::student::Student;
 use super::tables::Data;
 use crate::protocol::{Answer, Evaluation, Score, Tried};
 
-/// Rows of one pass.
-const ROWS: usize = 8;
-
 /// Answers to a text without and with the prompt.
 ///
 /// # Errors
@@ -113,8 +110,11 @@ async fn score(
     prompt: Option<&SoftPrompt>,
     testing: impl FnMut(usize),
 ) -> Result<Score> {
+    let tokens = prompt.map_or(0, SoftPrompt::num_virtual_tokens);
     let (classifier, examples) = ready(student, data, prompt, &data.test)?;
-    let logits = classifier.evaluate(&examples, ROWS, testing).await?;
+    let longest = examples.iter().map(|example| example.ids.len()).max();
+    let rows = student.micro_batch(longest.unwrap_or(0) + tokens)?;
+    let logits = classifier.evaluate(&examples, rows, testing).await?;
     let mut confusion = Confusion::new(names(data));
     for (example, logits) in examples.iter().zip(&logits) {
         let actual = example.label.context("a held-out row lost its label")?;

@@ -3,7 +3,7 @@
 //! None of it holds an example. The ledger holds keyed fingerprints of rows, the checkpoint only what
 //! the steps released.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use post_core::dp::{DataId, Entropy, Ledger, Plan, Quote, Reserved};
 use post_core::task::Row;
 use post_core::tune::identify;
@@ -19,39 +19,64 @@ const INITIAL: &str = "run.initial.zip";
 const RESULT: &str = "result.zip";
 const FINISHED: &str = "result.json";
 
-/// ε that all runs on one data set may cost together, unless the ledger says otherwise: two runs of
-/// the largest budget that is suggested, and a small one.
-const CAP: f64 = 20.0;
-
-/// What the data has spent, entered before it is.
+/// What the data has spent, entered before it is; a new one has this cap.
 ///
 /// # Errors
-/// When the ledger is damaged.
-async fn ledger(storage: &Storage, delta: f64) -> Result<Ledger> {
-    match storage.read(LEDGER).await? {
-        Some(bytes) => Ok(Ledger::from_json(&bytes)?),
-        None => Ok(Ledger::new(CAP, delta, Entropy::from_os()?)),
+/// When the ledger is damaged, or the cap is no number that could cap anything.
+async fn ledger(storage: &Storage, delta: f64, cap: f64) -> Result<(Ledger, bool)> {
+    if let Some(bytes) = storage.read(LEDGER).await? {
+        return Ok((Ledger::from_json(&bytes)?, true));
     }
+    ensure!(
+        cap.is_finite() && cap > 0.0,
+        "the limit for all runs on the same rows must be a number above 0"
+    );
+    Ok((Ledger::new(cap, delta, Entropy::from_os()?), false))
 }
 
-/// What a run would promise and cost on these rows, and the cap.
-///
-/// # Errors
-/// When the ledger is damaged or the accountant refuses.
-pub async fn quote(storage: &Storage, rows: &[Row], plan: &Plan) -> Result<(Quote, f64)> {
-    let ledger = ledger(storage, plan.delta()).await?;
-    let quote = ledger.quote(&identify(&ledger, rows), plan)?;
-    Ok((quote, ledger.cap().0))
+/// A run's price.
+pub struct Quoted {
+    /// What it would promise and cost.
+    pub quote: Quote,
+    /// ε that all runs on the same rows may cost together.
+    pub cap: f64,
+    /// Whether a run has fixed that.
+    pub fixed: bool,
 }
 
-/// Enters a run, and writes the ledger before the run may start.
+/// What a run would promise and cost on these rows.
 ///
 /// # Errors
-/// When the data would pass its cap, or the ledger can't be kept.
-pub async fn reserve(storage: &Storage, rows: &[Row], plan: &Plan) -> Result<Reserved> {
-    let mut ledger = ledger(storage, plan.delta()).await?;
+/// When it would pass the cap, the ledger is damaged or the accountant refuses.
+pub async fn quote(storage: &Storage, rows: &[Row], plan: &Plan, cap: f64) -> Result<Quoted> {
+    let (ledger, fixed) = ledger(storage, plan.delta(), cap).await?;
+    let data = identify(&ledger, rows);
+    ledger.admit(&data, plan)?;
+    let quote = ledger.quote(&data, plan)?;
+    let cap = ledger.cap().0;
+    Ok(Quoted { quote, cap, fixed })
+}
+
+/// Enters a run, and writes the ledger before the run may start. An older run that was kept gives way to
+/// it, and the zip of the prompt that it starts from, if it is one, is kept for when it is taken up again.
+///
+/// # Errors
+/// When the data would pass its cap, or there is no room for what must be kept.
+pub async fn reserve(
+    storage: &Storage,
+    rows: &[Row],
+    plan: &Plan,
+    cap: f64,
+    initial: Option<&[u8]>,
+) -> Result<Reserved> {
+    let (mut ledger, _) = ledger(storage, plan.delta(), cap).await?;
     let data = identify(&ledger, rows);
     let reserved = ledger.reserve(&data, plan)?;
+    discard(storage).await?;
+    if let Some(zip) = initial {
+        let written = storage.write(INITIAL, zip).await;
+        written.context("the prompt to start from can't be kept, so the run doesn't start")?;
+    }
     let written = storage.write(LEDGER, &ledger.to_json()?).await;
     written.context("what the run costs can't be remembered, so it doesn't start")?;
     Ok(reserved)
@@ -62,7 +87,9 @@ pub async fn reserve(storage: &Storage, rows: &[Row], plan: &Plan) -> Result<Res
 /// # Errors
 /// When there is none for these rows and this plan.
 pub async fn resume(storage: &Storage, rows: &[Row], plan: &Plan) -> Result<Reserved> {
-    let ledger = ledger(storage, plan.delta()).await?;
+    let bytes = storage.read(LEDGER).await?;
+    let ledger =
+        Ledger::from_json(&bytes.context("the list of what was spent is gone; start anew")?)?;
     let data: DataId = identify(&ledger, rows);
     Ok(ledger.resume(&data, plan)?)
 }
@@ -91,17 +118,6 @@ pub async fn keep(storage: &Storage, kept: &Kept, checkpoint: &[u8]) -> Result<(
     storage.write(RUN, &serde_json::to_vec(kept)?).await
 }
 
-/// Keeps the prompt that the run starts from, or that it starts from none.
-///
-/// # Errors
-/// When there is no room.
-pub async fn begin(storage: &Storage, initial: Option<&[u8]>) -> Result<()> {
-    match initial {
-        Some(zip) => storage.write(INITIAL, zip).await,
-        None => storage.remove(INITIAL).await,
-    }
-}
-
 /// The prompt that the kept run started from, if it was one.
 ///
 /// # Errors
@@ -110,13 +126,12 @@ pub async fn initial(storage: &Storage) -> Result<Option<Vec<u8>>> {
     storage.read(INITIAL).await
 }
 
-/// The checkpoint of the kept run.
+/// The checkpoint of the kept run; none where it had not come to its first.
 ///
 /// # Errors
-/// When it can't be read, or there is none.
-pub async fn checkpoint(storage: &Storage) -> Result<Vec<u8>> {
-    let read = storage.read(CHECKPOINT).await?;
-    read.context("the run's checkpoint is gone; start anew")
+/// When it can't be read.
+pub async fn checkpoint(storage: &Storage) -> Result<Option<Vec<u8>>> {
+    storage.read(CHECKPOINT).await
 }
 
 /// Forgets the run. What it has cost stays in the ledger.

@@ -15,7 +15,7 @@ static FATAL: Mutex<Option<String>> = Mutex::new(None);
 struct Console;
 
 /// Sends all warnings and errors to the console from here on.
-pub(super) fn install() {
+pub fn install() {
     // A second installation finds the first one at work.
     if log::set_logger(&Console).is_ok() {
         log::set_max_level(LevelFilter::Warn);

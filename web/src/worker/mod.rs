@@ -4,7 +4,7 @@
 //! the preview that its owner sees. After a student is loaded nothing is fetched but what its owner asks
 //! for: the sample set, or another device, whose helpers are started from the page's own files.
 
-mod device;
+pub mod device;
 mod evaluate;
 mod exclusive;
 pub mod files;
@@ -13,7 +13,7 @@ mod helper;
 mod helpers;
 pub mod kept;
 mod library;
-mod logs;
+pub mod logs;
 mod port;
 mod runs;
 mod session;

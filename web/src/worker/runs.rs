@@ -9,8 +9,7 @@ use post_core::optim::DeviceError;
 use post_core::prompt::archive;
 use post_core::task::{Encoder, Example, LabelWords};
 use post_core::tune::{
-    ClassHead, Earlier, Handover, Helpers, Initial, Privacy, Setup, StepReport, TuneError, Tuner,
-    Within,
+    ClassHead, Handover, Helpers, Initial, Privacy, Setup, StepReport, TuneError, Tuner, Within,
 };
 
 use super::device::{self, Unsound};
@@ -19,7 +18,7 @@ use super::port::{Port, now};
 use super::storage::Storage;
 use super::student::Student;
 use super::tables::Data;
-use super::{kept, suggest};
+use super::{handover, kept, suggest};
 use crate::protocol::{Answer, Finished, Kept, Meter, Progress, Settings, Stage};
 
 /// Steps between two looks at the meter, as a share of all.
@@ -32,8 +31,19 @@ pub(super) struct Run<'a> {
     pub(super) settings: Settings,
     pub(super) storage: &'a Storage,
     pub(super) port: &'a Port,
-    /// The prompt that the run goes on from; without, the task's sentence.
-    pub(super) earlier: Option<Earlier>,
+    pub(super) begin: &'a Begin,
+}
+
+/// How a run begins.
+pub(super) struct Begin {
+    /// ε that all runs on the same rows may cost together, where no run has fixed that.
+    pub(super) cap: f64,
+    /// The zip of the prompt that it goes on from; without, the task's sentence.
+    pub(super) initial: Option<Vec<u8>>,
+    /// Whether the ledger has it already.
+    pub(super) entered: bool,
+    /// Where it was, if it had come so far.
+    pub(super) checkpoint: Option<Vec<u8>>,
 }
 
 /// How a run ended.
@@ -49,12 +59,13 @@ impl Run<'_> {
     ///
     /// # Errors
     /// When the run may not start, the self-test fails, or a device fails in it ([`is_lost`]).
-    pub(super) async fn drive(&self, resume: Option<Vec<u8>>) -> Result<Ended> {
+    pub(super) async fn drive(&self) -> Result<Ended> {
+        let resume = self.begin.checkpoint.as_deref();
         self.say_stage(Stage::Encode).await;
         let plan = suggest::plan(&self.settings)?;
-        let setup = self.setup(&plan, resume.is_some()).await?;
+        let setup = self.setup(&plan).await?;
         self.say_stage(Stage::SelfTest).await;
-        let mut tuner = Tuner::start(setup, resume.as_deref()).await?;
+        let mut tuner = Tuner::start(setup, resume).await?;
         device::sound(self.student.kind)?;
         if resume.is_none() {
             let unstored = self.keep(&plan, &tuner).await;
@@ -123,25 +134,25 @@ impl Run<'_> {
         }
     }
 
-    async fn setup(&self, plan: &Plan, resumed: bool) -> Result<Setup> {
+    async fn setup(&self, plan: &Plan) -> Result<Setup> {
         let (student, data) = (self.student, self.data);
         let tokens = self.settings.num_virtual_tokens;
         let encoder = student.encoder(&data.task, tokens)?;
         let examples = encoder.encode_all(&data.train)?;
-        let config = student.lm.config();
-        let widest = config.intermediate_size.max(config.hidden_size);
-        let micro = suggest::micro_batch(data.longest + tokens, widest);
-        let reserved = if resumed {
-            kept::resume(self.storage, &data.train, plan).await?
+        let micro = student.micro_batch(data.longest + tokens)?;
+        let initial = self.initial(&encoder)?;
+        let (storage, rows, begin) = (self.storage, &data.train, self.begin);
+        let reserved = if begin.entered {
+            kept::resume(storage, rows, plan).await?
         } else {
-            kept::reserve(self.storage, &data.train, plan).await?
+            kept::reserve(storage, rows, plan, begin.cap, begin.initial.as_deref()).await?
         };
         let helpers = self.helpers(encoder.words(), &examples).await;
         Ok(Setup {
             lm: Arc::clone(&student.lm),
             head: ClassHead::new(&student.lm, encoder.words()),
             examples,
-            initial: self.initial(&encoder)?,
+            initial,
             config: suggest::tuning(&self.settings, micro),
             privacy: Privacy::Private {
                 plan: plan.clone(),
@@ -154,9 +165,10 @@ impl Run<'_> {
 
     fn initial(&self, encoder: &Encoder<'_>) -> Result<Initial> {
         let tokens = self.settings.num_virtual_tokens;
-        let Some(earlier) = self.earlier.clone() else {
+        let Some(zip) = &self.begin.initial else {
             return Ok(self.student.text_init(encoder, tokens)?.into());
         };
+        let earlier = handover::unpack(zip)?;
         let found = earlier.adapter.prompt.num_virtual_tokens();
         ensure!(
             found == tokens,
@@ -230,9 +242,17 @@ impl Run<'_> {
     }
 }
 
-/// Whether the device failed, so that the run may go on elsewhere.
+/// Whether the device failed, or failed its test, so that the run may go on elsewhere.
 pub(super) fn is_lost(error: &anyhow::Error) -> bool {
-    let device = |error: &TuneError| matches!(error, TuneError::Device(_) | TuneError::Clip(_));
+    let device = |error: &TuneError| {
+        matches!(
+            error,
+            TuneError::Device(_)
+                | TuneError::Clip(_)
+                | TuneError::SelfTest(_)
+                | TuneError::KnownAnswer(_)
+        )
+    };
     error.is::<Unsound>() || error.is::<DeviceError>() || error.downcast_ref().is_some_and(device)
 }
 

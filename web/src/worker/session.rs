@@ -2,18 +2,21 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures_util::StreamExt as _;
+use post_core::dp::account::Event;
 use post_core::prompt::{SoftPrompt, archive, peft};
 use web_sys::Blob;
 
-use super::device::Devices;
+use super::device::{self, Devices};
 use super::library::{self, Cancelled, Library};
 use super::port::{Inbox, Message, Port};
-use super::runs::{Ended, Run, finished, is_lost};
+use super::runs::{Begin, Ended, Run, finished, is_lost};
 use super::storage::Storage;
 use super::student::{self, Student};
 use super::tables::{self, Data};
 use super::{evaluate, exclusive, files, handover, kept, suggest};
-use crate::protocol::{Answer, Choice, Cost, DeviceKind, From, Mapping, Request, Settings, Stage};
+use crate::protocol::{
+    Answer, Choice, Cost, DeviceKind, From, Mapping, Past, Request, Settings, Stage,
+};
 
 /// What a tab holds.
 struct Session {
@@ -91,15 +94,28 @@ impl Session {
             Request::Forget { hash } => self.forget(&hash).await,
             Request::Open { name } => self.open(name, file).await,
             Request::Map { mapping } => self.map(mapping).await,
-            Request::Cost { number, settings } => {
-                self.cost(number, &settings).await;
+            Request::Cost {
+                number,
+                settings,
+                cap,
+            } => {
+                self.cost(number, &settings, cap).await;
                 Ok(())
             }
             Request::Start {
                 settings,
                 resume,
+                cap,
                 from_prompt,
-            } => self.start(settings, resume, from_prompt).await,
+            } => {
+                let begin = Begin {
+                    cap,
+                    initial: self.imported.clone().filter(|_| from_prompt),
+                    entered: resume,
+                    checkpoint: None,
+                };
+                self.start(settings, begin).await
+            }
             Request::Discard => {
                 kept::discard(&self.storage).await?;
                 self.port.say(&Answer::Discarded);
@@ -280,8 +296,8 @@ impl Session {
         Ok(())
     }
 
-    async fn cost(&self, number: u64, settings: &Settings) {
-        let answer = match self.priced(settings).await {
+    async fn cost(&self, number: u64, settings: &Settings, cap: f64) {
+        let answer = match self.priced(settings, cap).await {
             Ok(cost) => Answer::Cost { number, cost },
             Err(error) => Answer::Refused {
                 number,
@@ -291,10 +307,15 @@ impl Session {
         self.port.say(&answer);
     }
 
-    async fn priced(&self, settings: &Settings) -> Result<Cost> {
+    async fn priced(&self, settings: &Settings, cap: f64) -> Result<Cost> {
         let plan = suggest::plan(settings)?;
         let rows = self.data.as_ref().map_or(&[][..], |data| &data.train);
-        let (quote, cap) = kept::quote(&self.storage, rows, &plan).await?;
+        let quoted = kept::quote(&self.storage, rows, &plan, cap).await?;
+        let (quote, cap) = (quoted.quote, quoted.cap);
+        let past = |(event, epsilon): (Event, f64)| Past {
+            steps: event.steps,
+            epsilon,
+        };
         let odds = post_core::dp::Odds::of(plan.epsilon(), plan.delta());
         let seconds = self.student.as_ref().zip(self.data.as_ref());
         let seconds = seconds.map(|(student, data)| {
@@ -312,35 +333,29 @@ impl Session {
             steps: plan.steps(),
             expected_batch: plan.expected_batch(),
             seconds,
-            earlier_runs: quote.earlier_runs,
+            earlier: quote.earlier.into_iter().map(past).collect(),
             spent: quote.spent,
             total: quote.total,
             cap: cap.is_finite().then_some(cap),
+            cap_fixed: quoted.fixed,
         })
     }
 
-    async fn start(&mut self, settings: Settings, resume: bool, from_prompt: bool) -> Result<()> {
+    async fn start(&mut self, settings: Settings, mut begin: Begin) -> Result<()> {
         self.port.reset();
         self.alone = self.alone || exclusive::hold().await;
         ensure!(
             self.alone,
             "this page is open in another tab, which has a run; close it, so that both don't spend at once"
         );
-        let mut checkpoint = match resume {
-            true => Some(kept::checkpoint(&self.storage).await?),
-            false => None,
-        };
-        let initial = match resume {
-            true => kept::initial(&self.storage).await?,
-            false => {
-                let initial = self.imported.clone().filter(|_| from_prompt);
-                kept::begin(&self.storage, initial.as_deref()).await?;
-                initial
-            }
-        };
+        if begin.entered {
+            let checkpoint = kept::checkpoint(&self.storage).await?;
+            begin.checkpoint =
+                Some(checkpoint.context("the run's checkpoint is gone; start anew")?);
+            begin.initial = kept::initial(&self.storage).await?;
+        }
         loop {
-            let begun = (initial.as_deref(), checkpoint.take());
-            let error = match self.drive(settings, begun).await {
+            let error = match self.drive(settings, &begin).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -348,29 +363,27 @@ impl Session {
             if !(is_lost(&error) && self.student.as_ref().is_some_and(graphics)) {
                 return Err(error);
             }
-            // The processor takes over at the last checkpoint.
+            // The processor takes over at the last checkpoint, or at the start where there is none yet: the
+            // run was entered before the device had its first task.
             self.devices.lose(&format!("{error:#}"));
             self.choice = Choice::Only(DeviceKind::Cpu);
             let student = self.student.take().context("the student is gone")?;
             self.replace(student.file, student.card.hash).await?;
-            checkpoint = Some(kept::checkpoint(&self.storage).await?);
+            begin.entered = true;
+            begin.checkpoint = kept::checkpoint(&self.storage).await?;
         }
     }
 
-    async fn drive(
-        &mut self,
-        settings: Settings,
-        (initial, checkpoint): (Option<&[u8]>, Option<Vec<u8>>),
-    ) -> Result<()> {
+    async fn drive(&mut self, settings: Settings, begin: &Begin) -> Result<()> {
         let run = Run {
-            earlier: initial.map(handover::unpack).transpose()?,
             student: self.student.as_ref().context("load a student first")?,
             data: self.data.as_ref().context("open a table first")?,
             settings,
             storage: &self.storage,
             port: &self.port,
+            begin,
         };
-        match run.drive(checkpoint).await? {
+        match run.drive().await? {
             Ended::Stopped => {
                 let kept = kept::run(&self.storage).await;
                 self.port.say(&Answer::Stopped { kept });
@@ -390,6 +403,7 @@ impl Session {
         let student = self.student.as_ref().context("load a student first")?;
         let data = self.data.as_ref().context("open a table first")?;
         let tried = evaluate::attempt(student, data, self.prompt.as_ref(), texts).await?;
+        device::sound(student.kind)?;
         self.port.say(&Answer::Tried { tried });
         Ok(())
     }
@@ -398,6 +412,7 @@ impl Session {
         let student = self.student.as_ref().context("load a student first")?;
         let data = self.data.as_ref().context("open a table first")?;
         let evaluation = evaluate::test(student, data, self.prompt.as_ref(), &self.port).await?;
+        device::sound(student.kind)?;
         self.port.say(&Answer::Tested { evaluation });
         Ok(())
     }

@@ -18,6 +18,7 @@ use super::device::{self, Devices};
 use super::files;
 use super::helpers::{self, Crew};
 use super::port::{Port, now};
+use super::suggest;
 use crate::protocol::{Answer, BundleCard, Choice, DeviceKind, Loading};
 
 /// Examples and tokens of the quick measurement.
@@ -211,6 +212,23 @@ impl Student {
     /// When the sentence has no tokens.
     pub(super) fn text_init(&self, encoder: &Encoder<'_>, length: usize) -> Result<SoftPrompt> {
         Ok(tune::text_init(&self.lm, encoder, length)?)
+    }
+
+    /// Examples of so many places, prompt included, that go through it together.
+    ///
+    /// # Errors
+    /// When one alone is too much for a graphics card.
+    pub(super) fn micro_batch(&self, longest: usize) -> Result<usize> {
+        let config = self.lm.config();
+        if self.kind == DeviceKind::WebGpu {
+            let places = suggest::places(config);
+            ensure!(
+                longest <= places,
+                "prompt and longest text take {longest} places, and a graphics card has buffers for {places}; \
+                 let the longest text have fewer tokens, or compute on the processor"
+            );
+        }
+        Ok(suggest::micro_batch(longest, config))
     }
 
     /// What PEFT wants to know of the model.

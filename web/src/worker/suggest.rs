@@ -6,6 +6,7 @@
 use post_core::dp::{
     Adjacency, Budget, Clipping, Length, Plan, PlanConfig, PlanError, PrivacyUnit, suggest_delta,
 };
+use post_core::model::Config;
 use post_core::tune::TuneConfig;
 
 use crate::protocol::{Settings, Unit};
@@ -68,9 +69,21 @@ pub fn tuning(settings: &Settings, micro_batch: usize) -> TuneConfig {
     }
 }
 
-/// Examples in one pass, for texts of at most `longest` tokens and prompt in a model whose widest
-/// activation has `width` numbers. Results don't depend on it.
-pub fn micro_batch(longest: usize, width: usize) -> usize {
-    let example = 4 * longest.max(1) * width.max(1);
-    (LARGEST / example).clamp(1, 8)
+/// Examples in one pass, for prompt and texts of at most `longest` places together. Results don't depend
+/// on it.
+pub fn micro_batch(longest: usize, config: &Config) -> usize {
+    (LARGEST / example(longest, config).max(1)).clamp(1, 8)
+}
+
+/// Bytes of the largest tensor that one example of so many places needs: its widest activation, or what
+/// each head gives each pair of places.
+pub fn example(longest: usize, config: &Config) -> usize {
+    let widest = config.intermediate_size.max(config.hidden_size);
+    4 * longest * widest.max(config.num_attention_heads * longest)
+}
+
+/// The most places whose [`example`] fits into a buffer of a graphics card.
+pub fn places(config: &Config) -> usize {
+    let fits = |&places: &usize| example(places, config) <= 2 * LARGEST;
+    (1..).take_while(fits).last().unwrap_or(0)
 }

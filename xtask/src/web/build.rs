@@ -25,19 +25,24 @@ pub(crate) const PROFILE: &str = "wasm";
 
 pub(super) fn run(dist: &Path) -> Result<()> {
     tools::wasm_target()?;
-    tools::wasm_opt()?;
-    let path = path_with(&tools::wasm_tools()?)?;
     for (program, _) in PROGRAMS {
         compile(program)?;
     }
     empty(dist)?;
+    for file in sources()? {
+        copy(&file, dist)?;
+    }
+    finish(dist)
+}
+
+/// Puts the compiled programs into a folder that has the rest of the page, and seals it.
+pub(super) fn finish(dist: &Path) -> Result<()> {
+    tools::wasm_opt()?;
+    let path = path_with(&tools::wasm_tools()?)?;
     for (program, limit) in PROGRAMS {
         bind(program, dist, &path)?;
         size::check(program, limit, dist)?;
         seal::loader(program, dist)?;
-    }
-    for file in sources()? {
-        copy(&file, dist)?;
     }
     seal::seal(dist)
 }

@@ -6,7 +6,7 @@ mod serve;
 
 pub(crate) use build::PROFILE;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -20,6 +20,9 @@ pub(crate) struct Args {
     /// Only build
     #[arg(long)]
     build_only: bool,
+    /// Only shrink, bind and seal what Trunk has compiled, into its folder; `Trunkfile` calls this
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["build_only", "port"])]
+    finish: Option<PathBuf>,
     /// Port on 127.0.0.1
     #[arg(long, default_value_t = 8080)]
     port: u16,
@@ -38,6 +41,9 @@ pub(crate) fn build(folder: &Path) -> Result<()> {
 /// # Errors
 /// When something doesn't build, or the port is taken.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if let Some(folder) = &args.finish {
+        return build::finish(folder);
+    }
     build::run(Path::new(DIST))?;
     if args.build_only {
         say(&format!("The page is in {DIST}"));

@@ -1,6 +1,6 @@
 //! What a run would cost, in words before numbers.
 
-use post_web::protocol::{Cost, Unit};
+use post_web::protocol::{Cost, Past, Unit};
 
 use crate::dom::{self, Outcome};
 use crate::{Page, odds, privacy, words};
@@ -16,6 +16,7 @@ pub(crate) fn show(page: &Page, number: u64, cost: Cost) -> Outcome {
     dom::attribute("epsilon", "aria-valuetext", &spoken(&cost))?;
     numbers(page, &cost)?;
     dom::text("cost-ledger", &ledger(&cost))?;
+    earlier(&cost)?;
     let time = cost.seconds.map(words::time);
     dom::text(
         "cost-time",
@@ -85,15 +86,30 @@ fn ledger(cost: &Cost) -> String {
     let cap = cost.cap.map_or_else(String::new, |cap| {
         format!(" Your limit for all runs is {}.", words::epsilon(cap))
     });
-    if cost.earlier_runs == 0 {
+    if cost.earlier.is_empty() {
         return format!("No earlier run on this data is counted in this browser.{cap}");
     }
     format!(
         "{} on this data spent {} together. With this one it will be {}.{cap}",
-        words::several(cost.earlier_runs, "earlier run", "earlier runs"),
+        words::several(cost.earlier.len(), "earlier run", "earlier runs"),
         words::epsilon(cost.spent),
         words::figure(cost.total)
     )
+}
+
+/// Each earlier run, and the limit, which stands once there is one.
+fn earlier(cost: &Cost) -> Outcome {
+    let run = |past: &Past| {
+        let steps = words::several(past.steps as usize, "step", "steps");
+        format!("{} in {steps}", words::epsilon(past.epsilon))
+    };
+    dom::show("earlier", !cost.earlier.is_empty())?;
+    dom::list("earlier-runs", cost.earlier.iter().map(run))?;
+    dom::enable("set-cap", !cost.cap_fixed)?;
+    match cost.cap.filter(|_| cost.cap_fixed) {
+        Some(cap) => dom::set_value("set-cap", &cap.to_string()),
+        None => Ok(()),
+    }
 }
 
 fn plan(page: &Page, cost: &Cost) -> String {

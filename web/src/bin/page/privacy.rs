@@ -27,6 +27,8 @@ pub(crate) fn listen(page: &Page) -> Outcome {
     })?;
     let typed = page.clone();
     dom::on("settings", "input", move |_| advanced(&typed))?;
+    let limited = page.clone();
+    dom::on("set-cap", "input", move |_| ask(&limited))?;
     dom::on("settings", "submit", |event| {
         event.prevent_default();
         Ok(())
@@ -172,15 +174,24 @@ pub(crate) fn ask(page: &Page) -> Outcome {
     };
     dom::text("epsilon-value", &words::epsilon(settings.epsilon))?;
     let asking = page.clone();
-    let number = page.asked.get();
+    let (number, cap) = (page.asked.get(), cap()?);
     let timer = Timeout::new(REST, move || {
-        let question = Request::Cost { number, settings };
+        let question = Request::Cost {
+            number,
+            settings,
+            cap,
+        };
         if let Err(error) = asking.connection.send(&question) {
             crate::fault::unexpected(&error);
         }
     });
     page.waiting.replace(Some(timer));
     Ok(())
+}
+
+/// ε that all runs on the same rows may cost together; nothing where the field is empty.
+pub(crate) fn cap() -> Outcome<f64> {
+    Ok(dom::number("set-cap")?.unwrap_or_default())
 }
 
 /// A run can start when its cost is on show, its rows are read and nothing else runs.

@@ -62,6 +62,7 @@ pub(crate) fn begin(page: &Page, settings: Settings, resume: bool) -> Outcome {
     page.connection.send(&Request::Start {
         settings,
         resume,
+        cap: privacy::cap()?,
         from_prompt,
     })
 }
