@@ -18,10 +18,18 @@ mod canary;
 mod downloads;
 #[path = "journey/driver.rs"]
 mod driver;
+#[path = "journey/early.rs"]
+mod early;
 #[path = "journey/emulate.rs"]
 mod emulate;
 #[path = "journey/harness.rs"]
 mod harness;
+#[path = "journey/keyboard.rs"]
+mod keyboard;
+#[path = "journey/library.rs"]
+mod library;
+#[path = "journey/limit.rs"]
+mod limit;
 #[path = "journey/loads.rs"]
 mod loads;
 #[path = "journey/netlog.rs"]
@@ -58,5 +66,7 @@ mod traces;
 mod trouble;
 #[path = "journey/unattended.rs"]
 mod unattended;
+#[path = "journey/ways.rs"]
+mod ways;
 #[path = "journey/wire.rs"]
 mod wire;

@@ -114,6 +114,45 @@ fn nothing_stands_in_the_way_at_any_step() {
     look(&browser, "exported");
 }
 
+/// What moves on the page by itself, or as it is scrolled.
+fn moving(browser: &Browser) -> Vec<String> {
+    let found = browser.script(
+        "const lasts = times => times.split(', ').some(time => parseFloat(time) > 0);
+         const moves = style => style.scrollBehavior === 'smooth' || lasts(style.transitionDuration)
+           || (style.animationName !== 'none' && lasts(style.animationDuration));
+         const name = at => at.id ? '#' + at.id : at.localName;
+         const found = new Set();
+         for (const at of document.querySelectorAll('*')) {
+           for (const part of ['', '::before', '::after']) {
+             if (moves(getComputedStyle(at, part))) found.add(name(at) + part);
+           }
+         }
+         return [...found];",
+        &[],
+    );
+    serde_json::from_value(found).unwrap()
+}
+
+#[test]
+fn whoever_wants_nothing_to_move_gets_that() {
+    let tiny = Tiny::new(40);
+    let served = Served::start(&[&tiny.bundle()], None);
+    let browser = Browser::start("motion", &Options::default());
+    browser.arrive(&served.url(""));
+    browser.load_student();
+    browser.choose_table(&tiny.table());
+    browser.until_text("#odds-text", |said| !said.is_empty());
+    // As it is while the engine starts.
+    browser.script("document.getElementById('status').dataset.busy = ''", &[]);
+    browser.prefers(&[("prefers-reduced-motion", "no-preference")]);
+    let moved = moving(&browser);
+    for part in ["html", "#status::before", "circle"] {
+        assert!(moved.iter().any(|name| name == part), "{part}: {moved:?}");
+    }
+    browser.prefers(&[("prefers-reduced-motion", "reduce")]);
+    assert_eq!(moving(&browser), [""; 0]);
+}
+
 /// The instrument itself sees what it is there for.
 #[test]
 fn what_stands_in_the_way_is_found() {

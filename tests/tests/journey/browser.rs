@@ -212,10 +212,18 @@ impl Browser {
         })
     }
 
-    /// Keeps what the tab looks like as `<test>-<name>.png`.
+    /// Keeps what the whole page looks like, from its head to its foot, as `<test>-<name>.png`.
     pub(crate) fn screenshot(&self, name: &str) -> PathBuf {
-        let shot = self.wire.get("screenshot").ok();
-        let bytes = shot.and_then(|shot| STANDARD.decode(shot.as_str()?).ok());
+        let body = "const { scrollHeight: height } = document.documentElement;
+                    return { x: 0, y: 0, width: innerWidth, height, scale: 1 };";
+        // A whole page has no scrollbar; by itself the shot would be narrower by one.
+        let mut params = json!({ "captureBeyondViewport": true });
+        if let Ok(clip) = self.run(body, &[]) {
+            params["clip"] = clip;
+        }
+        let asked = json!({ "cmd": "Page.captureScreenshot", "params": params });
+        let shot = self.wire.post("goog/cdp/execute", &asked).ok();
+        let bytes = shot.and_then(|shot| STANDARD.decode(shot["data"].as_str()?).ok());
         self.keep(&format!("{name}.png"), &bytes.unwrap_or_default())
     }
 

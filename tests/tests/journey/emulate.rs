@@ -60,8 +60,19 @@ impl Browser {
     /// Whether there is a network.
     #[track_caller]
     pub(crate) fn offline(&self, offline: bool) {
+        self.network(offline, -1);
+    }
+
+    /// How many bytes come in a second.
+    #[track_caller]
+    pub(crate) fn throttle(&self, bytes: i64) {
+        self.network(false, bytes);
+    }
+
+    #[track_caller]
+    fn network(&self, offline: bool, bytes: i64) {
         let params = json!({
-            "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1,
+            "offline": offline, "latency": 0, "downloadThroughput": bytes, "uploadThroughput": -1,
         });
         self.debugger("Network.enable", &json!({}));
         self.debugger("Network.emulateNetworkConditions", &params);

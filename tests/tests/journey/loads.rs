@@ -1,6 +1,7 @@
 //! The page comes up, by itself and from nowhere else.
 
 use post_core::bundle::Catalog;
+use serde_json::json;
 
 use super::browser::Browser;
 use super::options::Options;
@@ -28,6 +29,36 @@ fn the_page_loads_its_engine_and_asks_nobody_else() {
         assert!(asked.has(&served.url(file)), "{file} was not asked for");
     }
     traces.assert_only(&served.origin);
+}
+
+/// Notes in every page, before its own program begins, when its engine says that it is there.
+const NOTE: &str = "
+    new MutationObserver(() => {
+      if (!self.ready && document.querySelector('#status:not([data-busy])')) self.ready = performance.now();
+    }).observe(document, { attributes: true, childList: true, subtree: true });";
+
+/// The first of these loads fetches all; the others find what the browser keeps. The times are kept as
+/// `paint-loads.txt`.
+#[test]
+fn something_is_seen_before_the_engine_is_ready() {
+    let served = Served::start(&[], None);
+    let browser = Browser::start("paint", &Options::default());
+    let source = json!({ "source": NOTE });
+    browser.debugger("Page.addScriptToEvaluateOnNewDocument", &source);
+    let mut report = String::new();
+    for load in 0..6 {
+        browser.arrive(&served.url(""));
+        let painted = browser.until("the first paint", || {
+            let paint = "return performance.getEntriesByType('paint')
+                           .find(paint => paint.name === 'first-contentful-paint')?.startTime";
+            browser.script(paint, &[]).as_f64()
+        });
+        let ready = browser.script("return self.ready", &[]).as_f64().unwrap();
+        report +=
+            &format!("load {load}: painted after {painted:.0} ms, ready after {ready:.0} ms\n");
+        assert!(painted < ready, "{report}");
+    }
+    browser.keep("loads.txt", report.as_bytes());
 }
 
 #[test]

@@ -2,26 +2,18 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use super::browser::Browser;
 use super::canary;
 use super::options::Options;
 use super::place;
+use super::resume::begun;
 use super::server::Served;
 use super::tiny::Tiny;
 
 /// A word that occurs in the private rows and nowhere else in the world.
 const CANARY: &str = "zyqqurath-of-the-seventh-lake";
-
-fn post_native(arguments: &[&str], paths: &[(&str, &Path)]) -> Output {
-    let mut command = Command::new(place::post_native());
-    command.args(arguments);
-    for (flag, path) in paths {
-        command.arg(flag).arg(path);
-    }
-    command.output().unwrap()
-}
 
 /// Light and dark, wide and narrow.
 fn look(browser: &Browser, step: &str) {
@@ -53,7 +45,7 @@ fn from_a_table_to_a_prompt_that_the_provider_takes() {
     look(&browser, "4-privacy");
     browser.start_run();
     browser.finish_run();
-    look(&browser, "5-result");
+    look(&browser, "6-result");
     let statement = browser.text("#result-statement");
     assert!(statement.contains("differentially private"), "{statement}");
 
@@ -66,7 +58,7 @@ fn from_a_table_to_a_prompt_that_the_provider_takes() {
     browser.until("a test", || {
         (browser.count("#tested svg, #tested table") > 0).then_some(())
     });
-    look(&browser, "6-tried");
+    look(&browser, "7-tried");
 
     let zip = browser.export("prompt-toy.zip");
     let address = browser.script("return location.href", &[]);
@@ -77,36 +69,56 @@ fn from_a_table_to_a_prompt_that_the_provider_takes() {
     traces.assert_only(&origin);
     let found = traces.of(CANARY);
     assert!(found.is_empty(), "traces of the data: {found:#?}");
-    accepted(&tiny, &zip);
-}
-
-/// The provider's side: no row comes with it, the receipt holds, and the prompt transfers.
-fn accepted(tiny: &Tiny, zip: &[u8]) {
     let folder = tempfile::tempdir().unwrap();
     let prompt = folder.path().join("prompt-toy.zip");
     fs::write(&prompt, zip).unwrap();
     let carried = canary::search(&prompt, CANARY);
     assert!(carried.is_empty(), "the prompt carries rows: {carried:?}");
-    let verified = Command::new(place::post_native())
-        .args(["receipt", "verify"])
-        .arg(&prompt)
-        .output()
-        .unwrap();
-    assert!(verified.status.success(), "{verified:?}");
-    let transferred = post_native(
-        &["transfer", "--steps", "2", "--batch", "2"],
+    accepted(
+        &prompt,
         &[
-            ("--prompt", &prompt),
             ("--student", &tiny.bundle()),
             ("--teacher", &tiny.teacher()),
             ("--task", &tiny.task()),
             ("--public", &tiny.table()),
-            ("--run", &folder.path().join("run")),
         ],
     );
+}
+
+/// The provider's side: the receipt holds, and the prompt transfers with these files.
+#[track_caller]
+pub(crate) fn accepted(prompt: &Path, files: &[(&str, &Path)]) {
+    let verified = Command::new(place::post_native())
+        .args(["receipt", "verify"])
+        .arg(prompt)
+        .output()
+        .unwrap();
+    assert!(verified.status.success(), "{verified:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let mut transfer = Command::new(place::post_native());
+    transfer.args(["transfer", "--steps", "1", "--batch", "2"]);
+    for (flag, path) in files.iter().chain(&[("--prompt", prompt), ("--run", &run)]) {
+        transfer.arg(flag).arg(path);
+    }
+    let transferred = transfer.output().unwrap();
     assert!(transferred.status.success(), "{transferred:?}");
-    let weights = folder.path().join("run/prompt/adapter_model.safetensors");
-    assert!(weights.is_file());
+    assert!(run.join("prompt/adapter_model.safetensors").is_file());
+}
+
+/// The same path, with more steps than a look takes.
+#[test]
+fn a_run_is_looked_at_while_it_is_under_way() {
+    let tiny = Tiny::new(60);
+    let served = Served::start(&[&tiny.bundle()], None);
+    let browser = begun("newcomer", &Options::default(), &tiny, &served);
+    browser.until("a curve", || browser.shows("#loss-figure").then_some(()));
+    look(&browser, "5-running");
+    let made = browser.steps_made();
+    browser.until("steps after the looks", || {
+        (browser.steps_made() > made).then_some(())
+    });
+    browser.assert_no_errors();
 }
 
 /// The worker keeps nothing private either: the same after a run that was broken off.

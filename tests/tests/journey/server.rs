@@ -17,9 +17,22 @@ impl Served {
     /// Serves the page with some bundles and a sample.
     #[track_caller]
     pub(crate) fn start(bundles: &[&Path], sample: Option<(&Path, &str)>) -> Self {
+        Self::start_at("0", bundles, sample)
+    }
+
+    /// The same server, from which every bundle was taken away.
+    #[track_caller]
+    pub(crate) fn without_bundles(self) -> Self {
+        let port = self.origin.rsplit(':').next().unwrap().to_owned();
+        drop(self);
+        Self::start_at(&port, &[], None)
+    }
+
+    #[track_caller]
+    fn start_at(port: &str, bundles: &[&Path], sample: Option<(&Path, &str)>) -> Self {
         let mut command = Command::new(place::post_native());
         command
-            .args(["serve", "--port", "0", "--page"])
+            .args(["serve", "--port", port, "--page"])
             .arg(place::page());
         for bundle in bundles {
             command.arg("--bundle").arg(bundle);

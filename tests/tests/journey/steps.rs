@@ -9,6 +9,19 @@ impl Browser {
     #[track_caller]
     pub(crate) fn arrive(&self, url: &str) {
         self.goto(url);
+        self.until_ready();
+    }
+
+    /// Loads the page anew and waits until its engine listens; says yes if it asks whether to leave.
+    #[track_caller]
+    pub(crate) fn reload(&self) {
+        let loaded = self.wire.post("refresh", &serde_json::json!({}));
+        self.good("loading the page anew", loaded);
+        self.until_ready();
+    }
+
+    #[track_caller]
+    fn until_ready(&self) {
         self.until_text("#status", |said| said.contains("runs in this tab"));
     }
 
@@ -43,12 +56,18 @@ impl Browser {
         );
     }
 
-    /// Waits until the run may start, and starts it.
+    /// Waits until the run may start.
     #[track_caller]
-    pub(crate) fn start_run(&self) {
+    pub(crate) fn until_allowed(&self) {
         self.until("the run to be allowed", || {
             (self.property("#start", "disabled") == false).then_some(())
         });
+    }
+
+    /// Waits until the run may start, and starts it.
+    #[track_caller]
+    pub(crate) fn start_run(&self) {
+        self.until_allowed();
         self.click("#start");
     }
 

@@ -6,6 +6,8 @@ use serde_json::json;
 
 use super::browser::Browser;
 use super::options::Options;
+use super::place;
+use super::resume::begun;
 use super::server::Served;
 use super::tiny::Tiny;
 
@@ -100,6 +102,16 @@ fn rows_that_cannot_be_read_are_named() {
     browser.screenshot("named");
 }
 
+/// How many bytes the page may keep; with none, as many as the browser lets every page.
+#[track_caller]
+fn room(browser: &Browser, served: &Served, bytes: Option<u64>) {
+    let mut quota = json!({ "origin": served.origin });
+    if let Some(bytes) = bytes {
+        quota["quotaSize"] = bytes.into();
+    }
+    browser.debugger("Storage.overrideQuotaForOrigin", &quota);
+}
+
 /// The cost of a run must be remembered before it is spent.
 #[test]
 fn without_room_nothing_starts_that_could_not_be_remembered() {
@@ -107,19 +119,53 @@ fn without_room_nothing_starts_that_could_not_be_remembered() {
     let (served, browser) = arrived("no-room", &tiny);
     browser.load_student();
     browser.choose_table(&tiny.table());
-    let quota = json!({ "origin": served.origin, "quotaSize": 1 });
-    browser.debugger("Storage.overrideQuotaForOrigin", &quota);
+    room(&browser, &served, Some(1));
     browser.start_run();
     let said = error(&browser);
     assert!(said.contains("no room"), "{said}");
     browser.screenshot("refused");
-    browser.debugger(
-        "Storage.overrideQuotaForOrigin",
-        &json!({ "origin": served.origin }),
-    );
+    room(&browser, &served, None);
     browser.click("#error-close");
     browser.start_run();
     browser.finish_run();
+}
+
+/// The room ends in the middle of the download.
+#[test]
+fn a_student_that_finds_no_room_can_be_loaded_without_being_kept() {
+    let served = Served::start(&[&place::student()], None);
+    let browser = Browser::start("no-room-student", &Options::default());
+    browser.arrive(&served.url(""));
+    room(&browser, &served, Some(50_000_000));
+    browser.click("#bundles [data-part=load]");
+    let said = error(&browser);
+    assert!(
+        said.contains("no room to keep this; delete a stored student"),
+        "{said}"
+    );
+    browser.screenshot("refused");
+    assert!(!browser.shows("#loaded"));
+    browser.click("#error-close");
+    browser.click("#keep");
+    browser.load_student();
+}
+
+#[test]
+fn a_run_that_finds_no_room_goes_on_and_says_that_nothing_is_stored() {
+    let tiny = Tiny::new(60);
+    let served = Served::start(&[&tiny.bundle()], None);
+    let browser = begun("no-room-run", &Options::default(), &tiny, &served);
+    let unstored = |said: &str| said.starts_with("not stored: ");
+    room(&browser, &served, Some(1));
+    browser.until_text("#run-checkpoint", unstored);
+    let made = browser.steps_made();
+    browser.until("more steps", || {
+        (browser.steps_made() > made + 1).then_some(())
+    });
+    assert!(unstored(&browser.text("#run-checkpoint")));
+    browser.screenshot("unstored");
+    room(&browser, &served, None);
+    browser.until_text("#run-checkpoint", |said| said.starts_with("at step"));
 }
 
 /// Two tabs that write the ledger at once would forget each other's run.
