@@ -22,6 +22,8 @@ mod driver;
 mod early;
 #[path = "journey/emulate.rs"]
 mod emulate;
+#[path = "journey/faster.rs"]
+mod faster;
 #[path = "journey/harness.rs"]
 mod harness;
 #[path = "journey/keyboard.rs"]

@@ -4,7 +4,7 @@
 //! ```text
 //! page → worker   device · load · cancel · forget · open · map · cost · start · pause · resume · stop
 //!                 · discard · try · test · export · import
-//! worker → page   ready · devices · loading · cancelled · forgotten · loaded · table · data · cost
+//! worker → page   ready · devices · loading · cancelled · bundles · loaded · table · data · cost
 //!                 · refused · starting · started · progress · metrics · checkpoint · meter · paused
 //!                 · stopped · discarded · done · tried · testing · tested · exported · imported · error
 //! ```
@@ -131,8 +131,8 @@ pub enum Answer {
     },
     /// Loading was cancelled.
     Cancelled,
-    /// A stored bundle is gone; these are left.
-    Forgotten {
+    /// What can be loaded, or how much of it is stored here, has changed.
+    Bundles {
         /// Students that can be loaded.
         bundles: Vec<Listed>,
     },

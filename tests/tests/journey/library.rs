@@ -66,14 +66,17 @@ fn a_cancelled_download_goes_on_and_the_student_stays_until_it_is_deleted() {
         first < second && second < whole,
         "{first}, {second} of {whole}"
     );
-    browser.reload();
     let share = 100.0 * second as f64 / whole as f64;
-    assert_eq!(badge(&browser), format!("{share:.0} % stored here"));
+    let in_part = format!("{share:.0} % stored here");
+    assert_eq!(badge(&browser), in_part);
+    browser.reload();
+    assert_eq!(badge(&browser), in_part);
     browser.screenshot("in-part");
 
     browser.throttle(-1);
     browser.load_student();
     assert_eq!(stored(&browser), Some(whole));
+    assert_eq!(badge(&browser), "stored here");
     let served = served.without_bundles();
     browser.reload();
     assert_eq!(badge(&browser), "stored here");

@@ -17,7 +17,13 @@ impl Served {
     /// Serves the page with some bundles and a sample.
     #[track_caller]
     pub(crate) fn start(bundles: &[&Path], sample: Option<(&Path, &str)>) -> Self {
-        Self::start_at("0", bundles, sample)
+        Self::start_at("0", &place::page(), bundles, sample)
+    }
+
+    /// Serves another page.
+    #[track_caller]
+    pub(crate) fn start_page(page: &Path, bundles: &[&Path]) -> Self {
+        Self::start_at("0", page, bundles, None)
     }
 
     /// The same server, from which every bundle was taken away.
@@ -25,15 +31,13 @@ impl Served {
     pub(crate) fn without_bundles(self) -> Self {
         let port = self.origin.rsplit(':').next().unwrap().to_owned();
         drop(self);
-        Self::start_at(&port, &[], None)
+        Self::start_at(&port, &place::page(), &[], None)
     }
 
     #[track_caller]
-    fn start_at(port: &str, bundles: &[&Path], sample: Option<(&Path, &str)>) -> Self {
+    fn start_at(port: &str, page: &Path, bundles: &[&Path], sample: Option<(&Path, &str)>) -> Self {
         let mut command = Command::new(place::post_native());
-        command
-            .args(["serve", "--port", port, "--page"])
-            .arg(place::page());
+        command.args(["serve", "--port", port, "--page"]).arg(page);
         for bundle in bundles {
             command.arg("--bundle").arg(bundle);
         }

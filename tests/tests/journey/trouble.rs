@@ -155,7 +155,7 @@ fn a_run_that_finds_no_room_goes_on_and_says_that_nothing_is_stored() {
     let tiny = Tiny::new(60);
     let served = Served::start(&[&tiny.bundle()], None);
     let browser = begun("no-room-run", &Options::default(), &tiny, &served);
-    let unstored = |said: &str| said.starts_with("not stored: ");
+    let unstored = |said: &str| said == "not stored";
     room(&browser, &served, Some(1));
     browser.until_text("#run-checkpoint", unstored);
     let made = browser.steps_made();
@@ -163,9 +163,12 @@ fn a_run_that_finds_no_room_goes_on_and_says_that_nothing_is_stored() {
         (browser.steps_made() > made + 1).then_some(())
     });
     assert!(unstored(&browser.text("#run-checkpoint")));
+    let why = browser.text("#run-unstored");
+    assert!(why.contains("no room"), "{why}");
     browser.screenshot("unstored");
     room(&browser, &served, None);
     browser.until_text("#run-checkpoint", |said| said.starts_with("at step"));
+    assert!(!browser.shows("#run-unstored"));
 }
 
 /// Two tabs that write the ledger at once would forget each other's run.

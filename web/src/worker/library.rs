@@ -126,6 +126,38 @@ impl Library {
         file.context("the stored student is gone")
     }
 
+    /// A file of the person's own, kept for the next time.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub(super) async fn keep(
+        &mut self,
+        storage: &Storage,
+        file: &Blob,
+        card: &BundleCard,
+    ) -> Result<()> {
+        let appender = storage.append(&place(&card.hash)).await?;
+        let bytes = file.size() as u64;
+        if appender.size()? != bytes {
+            appender.clear()?;
+            let file = files::read(file).await?;
+            appender.push(&Uint8Array::from(file.as_slice()))?;
+        }
+        drop(appender);
+        let listed = Listed {
+            file: None,
+            bytes,
+            stored: bytes,
+            card: card.clone(),
+        };
+        shelve(storage, &listed).await?;
+        match self.find(&card.hash) {
+            Some(at) => self.listed[at].stored = bytes,
+            None => self.listed.push(listed),
+        }
+        Ok(())
+    }
+
     /// Deletes a stored student.
     ///
     /// # Errors
@@ -320,27 +352,4 @@ impl Sink<'_> {
             }
         }
     }
-}
-
-/// A file of the person's own, kept for the next time.
-///
-/// # Errors
-/// When there is no room.
-pub(super) async fn keep(storage: &Storage, file: &Blob, card: &BundleCard) -> Result<()> {
-    let place = place(&card.hash);
-    let appender = storage.append(&place).await?;
-    if appender.size()? == file.size() as u64 {
-        return Ok(());
-    }
-    appender.clear()?;
-    let bytes = files::read(file).await?;
-    appender.push(&Uint8Array::from(bytes.as_slice()))?;
-    drop(appender);
-    let listed = Listed {
-        file: None,
-        bytes: file.size() as u64,
-        stored: file.size() as u64,
-        card: card.clone(),
-    };
-    shelve(storage, &listed).await
 }

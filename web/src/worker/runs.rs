@@ -99,7 +99,7 @@ impl Run<'_> {
             let unstored = self.keep(plan, tuner).await;
             self.say_checkpoint(tuner, unstored);
             self.say_step(&report);
-            if report.step % every == 0 || report.step == report.steps {
+            if report.step == 1 || report.step % every == 0 || report.step == report.steps {
                 self.say_meter(plan, report.step)?;
             }
         }

@@ -151,6 +151,11 @@ impl Session {
         self.say_devices();
     }
 
+    fn say_bundles(&self) {
+        let bundles = self.library.listed();
+        self.port.say(&Answer::Bundles { bundles });
+    }
+
     fn say_devices(&self) {
         self.port.say(&Answer::Devices {
             devices: self.devices.reports(),
@@ -171,34 +176,34 @@ impl Session {
 
     async fn load(&mut self, from: From, keep: bool, file: Option<Blob>) -> Result<()> {
         self.port.reset();
-        let own = matches!(from, From::File { .. });
-        let (file, expected) = match from {
-            From::File { .. } => (file.context("no file came with the message")?, None),
-            From::Listed { hash } => {
-                let obtained = self
-                    .library
-                    .obtain(&hash, keep, &self.storage, &self.port)
-                    .await;
-                (obtained?, Some(hash))
-            }
+        let loaded = match from {
+            From::File { .. } => self.load_own(file, keep).await,
+            From::Listed { hash } => self.load_listed(hash, keep).await,
         };
-        let opened = student::open(file.clone(), expected.as_deref(), &self.port).await;
-        let opened = match (opened, expected) {
-            (Err(error), Some(hash)) => {
-                // A damaged file must not be found again.
-                self.library.forget(&hash, &self.storage).await?;
-                self.port.say(&Answer::Forgotten {
-                    bundles: self.library.listed(),
-                });
-                return Err(error.context("the stored copy was deleted; load it again"));
-            }
-            (opened, _) => opened?,
-        };
-        if own && keep {
-            let stored = library::keep(&self.storage, &file, opened.card()).await;
+        // Good or bad, more may be stored now.
+        self.say_bundles();
+        self.settle(loaded?).await
+    }
+
+    async fn load_own(&mut self, file: Option<Blob>, keep: bool) -> Result<student::Opened> {
+        let file = file.context("no file came with the message")?;
+        let opened = student::open(file.clone(), None, &self.port).await?;
+        if keep {
+            let stored = self.library.keep(&self.storage, &file, opened.card()).await;
             self.warn(stored.err());
         }
-        self.settle(opened).await
+        Ok(opened)
+    }
+
+    async fn load_listed(&mut self, hash: String, keep: bool) -> Result<student::Opened> {
+        let (storage, port) = (&self.storage, &self.port);
+        let file = self.library.obtain(&hash, keep, storage, port).await?;
+        let opened = student::open(file, Some(&hash), port).await;
+        if opened.is_err() {
+            // A damaged file must not be found again.
+            self.library.forget(&hash, storage).await?;
+        }
+        opened.context("the stored copy was deleted; load it again")
     }
 
     /// Puts the student in use, read again from its file, on the device that is chosen now.
@@ -233,9 +238,7 @@ impl Session {
 
     async fn forget(&mut self, hash: &str) -> Result<()> {
         self.library.forget(hash, &self.storage).await?;
-        self.port.say(&Answer::Forgotten {
-            bundles: self.library.listed(),
-        });
+        self.say_bundles();
         Ok(())
     }
 

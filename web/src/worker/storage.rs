@@ -18,8 +18,8 @@ use web_sys::{
 
 use super::{files, thrown};
 
-const FULL: &str =
-    "the browser has no room to keep this; delete a stored student, or free some disk space";
+const FULL: &str = "the browser has no room to keep this; load the student without keeping it, delete a stored one, or free \
+     some disk space";
 
 /// How often a file is opened that can't be read, until it is given up.
 const READS: usize = 10;
@@ -112,12 +112,10 @@ impl Storage {
             Self::Kept(folder) => folder,
         };
         let handle = created(folder, name).await?;
-        let stream: FileSystemWritableFileStream = JsFuture::from(handle.create_writable())
-            .await
-            .map_err(thrown)?
-            .unchecked_into();
         // The browser writes beside the file and renames at `close`.
         let written = async {
+            let stream = JsFuture::from(handle.create_writable()).await;
+            let stream: FileSystemWritableFileStream = stream.map_err(thrown)?.unchecked_into();
             let writing = stream.write_with_js_u8_array(&Uint8Array::from(bytes));
             JsFuture::from(writing.map_err(thrown)?)
                 .await

@@ -88,7 +88,7 @@ fn hear(page: &Page, answer: Answer, attachment: JsValue) -> Outcome {
         Answer::Devices { devices, chosen } => device::show(&devices, chosen),
         Answer::Loading { loading } => loading::show(loading),
         Answer::Cancelled => loading::cancelled(page),
-        Answer::Forgotten { bundles } => student::list(page, bundles),
+        Answer::Bundles { bundles } => student::list(page, bundles),
         Answer::Loaded { card, tasks } => student::loaded(page, card, tasks),
         Answer::Table { table, mapping } => data::opened(page, table, mapping),
         Answer::Data {

@@ -55,6 +55,7 @@ pub(crate) fn begin(page: &Page, settings: Settings, resume: bool) -> Outcome {
         dom::text(id, "–")?;
     }
     dom::text("run-checkpoint", "none yet")?;
+    dom::show("run-unstored", false)?;
     dom::text("run-note", "")?;
     dom::text("run-text", "Getting ready…")?;
     dom::go_to("run-heading")?;
@@ -143,11 +144,13 @@ fn curve(page: &Page) -> Outcome {
 }
 
 pub(crate) fn checkpoint(step: u64, unstored: Option<String>) -> Outcome {
-    let words = match unstored {
+    let words = match &unstored {
         None => format!("at step {}", words::count(step)),
-        Some(reason) => format!("not stored: {reason}"),
+        Some(_) => "not stored".to_owned(),
     };
-    dom::text("run-checkpoint", &words)
+    dom::text("run-checkpoint", &words)?;
+    let lost = unstored.map(|reason| format!("A closed tab would lose this run: {reason}"));
+    dom::maybe("run-unstored", lost.as_deref())
 }
 
 pub(crate) fn meter(meter: &Meter) -> Outcome {

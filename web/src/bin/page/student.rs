@@ -1,6 +1,7 @@
 //! The students to choose from, and the one that is loaded.
 
 use post_web::protocol::{BundleCard, From, Listed, Request, TaskForm};
+use wasm_bindgen::JsCast as _;
 use web_sys::{Element, HtmlElement};
 
 use crate::dom::{self, Outcome};
@@ -20,8 +21,23 @@ pub(crate) fn listen(page: &Page) -> Outcome {
     })
 }
 
-/// Shows what can be loaded.
+/// Shows what can be loaded. Where only what is stored has changed, the buttons stay, and the keyboard's
+/// place among them.
 pub(crate) fn list(page: &Page, bundles: Vec<Listed>) -> Outcome {
+    let hashes = |bundles: &[Listed]| -> Vec<String> {
+        let each = bundles.iter().map(|bundle| bundle.card.hash.clone());
+        each.collect()
+    };
+    if !bundles.is_empty() && hashes(&bundles) == hashes(&page.bundles.borrow()) {
+        let rows = dom::by_id::<Element>("bundles")?.query_selector_all("li")?;
+        for (at, bundle) in (0..).zip(&bundles) {
+            if let Some(row) = rows.get(at) {
+                stored(&row.unchecked_into(), bundle)?;
+            }
+        }
+        page.bundles.replace(bundles);
+        return Ok(());
+    }
     dom::clear("bundles")?;
     dom::show("bundles-none", bundles.is_empty())?;
     dom::text(
