@@ -140,7 +140,7 @@ fn a_student_that_finds_no_room_can_be_loaded_without_being_kept() {
     browser.click("#bundles [data-part=load]");
     let said = error(&browser);
     assert!(
-        said.contains("no room to keep this; delete a stored student"),
+        said.contains("no room to keep this; load the student without keeping it"),
         "{said}"
     );
     browser.screenshot("refused");
