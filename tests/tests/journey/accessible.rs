@@ -8,6 +8,7 @@ use super::browser::Browser;
 use super::options::Options;
 use super::place;
 use super::server::Served;
+use super::steps::prepared;
 use super::tiny::{TASK, Tiny};
 
 /// What axe-core holds against the page, a line for each element.
@@ -136,11 +137,7 @@ fn moving(browser: &Browser) -> Vec<String> {
 #[test]
 fn whoever_wants_nothing_to_move_gets_that() {
     let tiny = Tiny::new(40);
-    let served = Served::start(&[&tiny.bundle()], None);
-    let browser = Browser::start("motion", &Options::default());
-    browser.arrive(&served.url(""));
-    browser.load_student();
-    browser.choose_table(&tiny.table());
+    let (_served, browser) = prepared("motion", &tiny);
     browser.until_text("#odds-text", |said| !said.is_empty());
     // As it is while the engine starts.
     browser.script("document.getElementById('status').dataset.busy = ''", &[]);

@@ -4,24 +4,14 @@ use post_core::dp::Receipt;
 use post_core::prompt::archive;
 use post_core::tune::RECEIPT;
 
-use super::browser::Browser;
-use super::options::Options;
-use super::server::Served;
 use super::tiny::Tiny;
+use super::trouble::on_graphics;
 
 /// The run was entered, so it is spent: the processor makes it, and it is counted once.
 #[test]
 fn a_card_that_is_lost_in_the_self_test_costs_nothing_more() {
     let tiny = Tiny::new(40);
-    let served = Served::start(&[&tiny.bundle()], None);
-    let options = Options {
-        webgpu: true,
-        ..Options::default()
-    };
-    let browser = Browser::start("early", &options);
-    browser.arrive(&served.url(""));
-    browser.click("#device summary");
-    browser.click("#device-web-gpu");
+    let (_served, browser) = on_graphics("early", &tiny);
     browser.load_student();
     browser.choose_table(&tiny.table());
     browser.set("set-steps", "3");

@@ -1,8 +1,7 @@
 //! The limit of what all runs on the same rows may tell together.
 
 use super::browser::Browser;
-use super::options::Options;
-use super::server::Served;
+use super::steps::prepared;
 use super::tiny::Tiny;
 
 fn priced(browser: &Browser) {
@@ -23,11 +22,7 @@ fn refused(browser: &Browser, cap: &str) {
 #[test]
 fn no_run_passes_the_limit_that_the_first_one_fixed() {
     let tiny = Tiny::new(60);
-    let served = Served::start(&[&tiny.bundle()], None);
-    let browser = Browser::start("limit", &Options::default());
-    browser.arrive(&served.url(""));
-    browser.load_student();
-    browser.choose_table(&tiny.table());
+    let (served, browser) = prepared("limit", &tiny);
     browser.set("set-steps", "3");
     // ε = 2 and no more than that in all.
     browser.set("epsilon", "3");

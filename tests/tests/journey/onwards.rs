@@ -7,9 +7,8 @@ use post_core::prompt::archive;
 use post_core::tune::{Earlier, RECEIPT};
 
 use super::browser::Browser;
-use super::options::Options;
 use super::resume::go_on;
-use super::server::Served;
+use super::steps::prepared;
 use super::tiny::Tiny;
 
 fn receipt(zip: &[u8]) -> Receipt {
@@ -36,11 +35,7 @@ fn take_up(browser: &Browser, tiny: &Tiny, zip: &[u8]) {
 #[test]
 fn a_run_goes_on_from_a_prompt_that_was_taken_up() {
     let tiny = Tiny::new(60);
-    let served = Served::start(&[&tiny.bundle()], None);
-    let browser = Browser::start("onwards", &Options::default());
-    browser.arrive(&served.url(""));
-    browser.load_student();
-    browser.choose_table(&tiny.table());
+    let (served, browser) = prepared("onwards", &tiny);
     assert!(!browser.shows("#from"));
     browser.set("epsilon", "1");
     for (id, value) in [("set-steps", "4"), ("set-tokens", "3")] {

@@ -5,6 +5,7 @@ use post_core::prompt::{archive, peft};
 use super::browser::Browser;
 use super::options::Options;
 use super::server::Served;
+use super::steps::prepared;
 use super::tiny::Tiny;
 
 /// Long enough to be interrupted.
@@ -112,11 +113,7 @@ const WRITE: &str = "
 #[test]
 fn a_run_that_goes_on_draws_new_noise() {
     let tiny = Tiny::new(60);
-    let served = Served::start(&[&tiny.bundle()], None);
-    let browser = Browser::start("noise", &Options::default());
-    browser.arrive(&served.url(""));
-    browser.load_student();
-    browser.choose_table(&tiny.table());
+    let (served, browser) = prepared("noise", &tiny);
     browser.set("test-share", "0");
     browser.click("#map");
     browser.until_text("#summary-train", |said| said.contains("60"));

@@ -3,6 +3,20 @@
 use std::path::Path;
 
 use super::browser::Browser;
+use super::options::Options;
+use super::server::Served;
+use super::tiny::Tiny;
+
+/// The page with the little student loaded and its table read.
+#[track_caller]
+pub(crate) fn prepared(name: &str, tiny: &Tiny) -> (Served, Browser) {
+    let served = Served::start(&[&tiny.bundle()], None);
+    let browser = Browser::start(name, &Options::default());
+    browser.arrive(&served.url(""));
+    browser.load_student();
+    browser.choose_table(&tiny.table());
+    (served, browser)
+}
 
 impl Browser {
     /// Opens the page and waits until its engine listens.

@@ -20,7 +20,7 @@ fn arrived(name: &str, tiny: &Tiny) -> (Served, Browser) {
 }
 
 /// The page where the processor plays a graphics card, and its owner has chosen that.
-fn on_graphics(name: &str, tiny: &Tiny) -> (Served, Browser) {
+pub(crate) fn on_graphics(name: &str, tiny: &Tiny) -> (Served, Browser) {
     let served = Served::start(&[&tiny.bundle()], None);
     let options = Options {
         webgpu: true,

@@ -1,4 +1,4 @@
-//! A number that travels with the sum: waiting for a card once takes half as long as waiting twice.
+//! A number that travels with the sum, so that a step waits for its card once.
 //!
 //! The sum is integers, so a number of at least 0 goes as two, whole part and fraction.
 

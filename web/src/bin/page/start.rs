@@ -23,10 +23,8 @@ pub(crate) fn from_prompt() -> Outcome<bool> {
 
 /// A run that starts from a prompt has that one's length.
 pub(crate) fn fit(page: &Page) -> Outcome {
-    let tokens = page
-        .from_tokens
-        .get()
-        .filter(|_| from_prompt().unwrap_or(false));
+    let ticked = from_prompt()?;
+    let tokens = page.from_tokens.get().filter(|_| ticked);
     dom::enable("set-tokens", tokens.is_none())?;
     let Some(tokens) = tokens else { return Ok(()) };
     privacy::change(page, |settings| settings.num_virtual_tokens = tokens)?;
