@@ -1,6 +1,7 @@
 //! `cargo xtask bench`.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::Result;
 
@@ -41,17 +42,13 @@ fn tab() -> Result<()> {
     for _ in 0..2 {
         say("Running the step on one thread natively");
         let mut bench = cargo("bench");
-        bench.args([
-            "-p",
-            "post-core",
-            "--bench",
-            "step",
-            "--",
-            "3",
-            "6",
-            "tune, private",
-        ]);
-        shell::run(bench.env("RAYON_NUM_THREADS", "1"))?;
+        bench.args(&NATIVE[1..]).args(["--bench", "step"]);
+        shell::run(bench.arg("--no-run"))?;
+        // Held to one core, it makes one thread.
+        let mut bench = Command::new("taskset");
+        bench.args(["--cpu-list", "0", "cargo", "bench"]);
+        bench.args(&NATIVE[1..]).args(["--bench", "step", "--"]);
+        shell::run(bench.args(["3", "6", "tune, private"]))?;
         test::in_tab(&["--include-ignored", "--nocapture", "steps_on_the_processor"])?;
     }
     Ok(())

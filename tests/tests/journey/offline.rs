@@ -1,12 +1,14 @@
 //! Without a network, and without the server: the page comes up again and everything goes on working.
 
+use serde_json::json;
+
 use super::browser::Browser;
 use super::options::Options;
 use super::server::Served;
 use super::tiny::Tiny;
 
 #[test]
-fn a_page_that_was_opened_once_opens_and_tunes_without_a_network() {
+fn a_page_that_was_opened_once_can_be_installed_and_tunes_without_a_network() {
     let tiny = Tiny::new(40);
     let served = Served::start(&[&tiny.bundle()], None);
     let browser = Browser::start("offline", &Options::default());
@@ -14,6 +16,8 @@ fn a_page_that_was_opened_once_opens_and_tunes_without_a_network() {
     browser.load_student();
     // It has fetched all files, or none.
     browser.script_async("await navigator.serviceWorker.ready", &[]);
+    let refused = browser.debugger("Page.getInstallabilityErrors", &json!({}));
+    assert_eq!(refused["installabilityErrors"], json!([]));
     let page = served.url("");
     drop(served);
     browser.offline(true);

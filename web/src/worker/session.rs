@@ -320,8 +320,11 @@ impl Session {
             epsilon,
         };
         let odds = post_core::dp::Odds::of(plan.epsilon(), plan.delta());
-        let seconds = self.student.as_ref().zip(self.data.as_ref());
-        let seconds = seconds.map(|(student, data)| {
+        let both = self.student.as_ref().zip(self.data.as_ref());
+        if let Some((student, data)) = both {
+            student.micro_batch(data.longest + settings.num_virtual_tokens)?;
+        }
+        let seconds = both.map(|(student, data)| {
             let places = data.mean + settings.num_virtual_tokens as f64;
             plan.steps() as f64 * plan.expected_batch() * places / student.places
         });

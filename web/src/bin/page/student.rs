@@ -46,17 +46,24 @@ pub(crate) fn list(page: &Page, bundles: Vec<Listed>) -> Outcome {
     )?;
     let list: Element = dom::by_id("bundles")?;
     for bundle in &bundles {
-        let row = row(page, &list, bundle)?;
-        // The only one there is, is the one to take.
-        if bundles.len() == 1 {
-            dom::part::<Element>(&row, "load")?.set_attribute("class", "primary")?;
-        }
+        row(page, &list, bundle)?;
     }
     page.bundles.replace(bundles);
+    suggest(page)
+}
+
+/// The only one there is, is the one to take, as long as none is taken.
+fn suggest(page: &Page) -> Outcome {
+    let only = page.bundles.borrow().len() == 1 && page.card.borrow().is_none();
+    let list: Element = dom::by_id("bundles")?;
+    if let Some(row) = list.first_element_child() {
+        let class = if only { "primary" } else { "" };
+        dom::part::<Element>(&row, "load")?.set_attribute("class", class)?;
+    }
     Ok(())
 }
 
-fn row(page: &Page, list: &Element, bundle: &Listed) -> Outcome<Element> {
+fn row(page: &Page, list: &Element, bundle: &Listed) -> Outcome {
     let row = dom::copy("bundle-row", list)?;
     let card = &bundle.card;
     dom::part_text(&row, "name", &card.name)?;
@@ -84,7 +91,7 @@ fn row(page: &Page, list: &Element, bundle: &Listed) -> Outcome<Element> {
         let hash = hash.clone();
         listener.connection.send(&Request::Forget { hash })
     });
-    Ok(row)
+    Ok(())
 }
 
 /// Whether it lies in this browser, wholly or in part.
@@ -115,6 +122,7 @@ pub(crate) fn loaded(page: &Page, card: BundleCard, tasks: Vec<TaskForm>) -> Out
     let same = before.as_ref() == Some(&card.hash);
     describe(&card)?;
     page.card.replace(Some(card));
+    suggest(page)?;
     if !same {
         start::offer(page, None)?;
     }
@@ -160,6 +168,7 @@ fn read_again(page: &Page, same: bool) -> Outcome {
 /// It could not be moved to another device, and has to be loaded again.
 pub(crate) fn lost(page: &Page) -> Outcome {
     if page.card.take().is_some() {
+        suggest(page)?;
         dom::show("loaded", false)?;
         for step in [Step::Data, Step::Privacy, Step::Try] {
             steps::lock(step)?;
