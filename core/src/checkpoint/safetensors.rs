@@ -4,13 +4,15 @@
 //! names file and tensor.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors, tensor::Metadata};
+use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::{Dtype, SafeTensors};
 
 use super::header_json;
 use super::index::Index;
-use super::{CheckpointError, HostData, HostTensor, SharedBytes, Tensors};
+use super::{CheckpointError, HostData, HostTensor, SharedBytes, Tensors, read_once};
 
 /// The length of the header's length.
 const PREFIX: usize = 8;
@@ -93,12 +95,18 @@ impl Safetensors {
 
     /// The stored type and the raw little-endian bytes of a tensor.
     pub(crate) fn raw(&self, name: &str) -> Option<(Dtype, &[usize], &[u8])> {
+        let (file, info, range) = self.place(name)?;
+        let bytes = (*file.bytes).as_ref();
+        Some((info.dtype, &info.shape, &bytes[range]))
+    }
+
+    /// Where a tensor's bytes lie in its file.
+    fn place(&self, name: &str) -> Option<(&File, &TensorInfo, Range<usize>)> {
         let file = &self.files[*self.owner.get(name)?];
         let info = file.header.info(name)?;
-        let (begin, end) = info.data_offsets;
         // `File::open` has checked that the ranges tile the data exactly.
-        let data = &file.bytes.as_ref().as_ref()[file.start..];
-        Some((info.dtype, &info.shape, &data[begin..end]))
+        let (begin, end) = info.data_offsets;
+        Some((file, info, file.start + begin..file.start + end))
     }
 }
 
@@ -108,10 +116,12 @@ impl Tensors for Safetensors {
     }
 
     fn tensor(&self, name: &str) -> Result<HostTensor, CheckpointError> {
-        let (dtype, shape, bytes) = self
-            .raw(name)
+        let (file, info, range) = self
+            .place(name)
             .ok_or_else(|| CheckpointError::missing(name))?;
-        let data = decode(dtype, bytes).ok_or_else(|| CheckpointError::Dtype {
+        let (dtype, shape) = (info.dtype, &info.shape);
+        let data = read_once(&file.bytes, range, |bytes| decode(dtype, bytes));
+        let data = data.ok_or_else(|| CheckpointError::Dtype {
             name: name.to_owned(),
             dtype: format!("{dtype:?}"),
             known: KNOWN,
@@ -123,7 +133,7 @@ impl Tensors for Safetensors {
     }
 
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.raw(name).map(|(_, shape, _)| shape.to_vec())
+        self.place(name).map(|(_, info, _)| info.shape.clone())
     }
 }
 
