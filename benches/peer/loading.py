@@ -3,8 +3,9 @@
     python benches/peer/loading.py make FOLDER             # SmolLM2's two shapes, random weights, f32 and bf16
     python benches/peer/loading.py measure FOLDER [ROUNDS] # target/release/post-native against transformers
 
-Each process loads a model and passes three tokens. A watcher reads its memory in /proc every 5 ms, anonymous pages and
-pages of mapped files apart. `load` is the peer that `measure` starts.
+Each process loads a model and passes three tokens; where the file's type is kept, `read` also has safetensors alone map the
+file and read every number once. A watcher reads a process's memory in /proc every 5 ms, anonymous pages and pages of mapped
+files apart.
 """
 
 import json
@@ -52,6 +53,16 @@ def load(folder, dtype):
                       "logit": logits[0].item()}))
 
 
+def read(folder):
+    start = time.perf_counter()
+    from safetensors.torch import load_file
+
+    imported = time.perf_counter()
+    tensors = load_file(Path(folder) / "model.safetensors")
+    total = sum(tensor.abs().max().item() for tensor in tensors.values())
+    print(json.dumps({"import": imported - start, "seconds": time.perf_counter() - imported, "sum": total}))
+
+
 def memory(pid):
     """Resident, anonymous and file-backed KiB; None when the process has ended."""
     try:
@@ -77,27 +88,41 @@ def watch(command):
     return seconds, *(kib / 1024 for kib in most), child.stdout.read()
 
 
+def peer(*what):
+    *outer, said = watch([sys.executable, __file__, *what])
+    return *outer, json.loads(said)["seconds"]
+
+
+def show(name, runs, ours=None):
+    seconds, resident, anonymous, files, *inner = [statistics.median(x) for x in zip(*runs)]
+    inner = inner[0] if inner else seconds
+    print(f"  {name:13}{seconds:6.2f} s ({inner:.2f} without imports) {resident:6.0f} MiB "
+          f"({anonymous:.0f} anonymous, {files:.0f} of files)", end="")
+    if ours:
+        shares = [a / b for a, b in zip(ours, (seconds, inner, resident, anonymous))]
+        print("; ours/its: " + ", ".join(f"{share:.2f}" for share in shares), end="")
+    print(flush=True)
+    return seconds, inner, resident, anonymous
+
+
 def measure(folder, rounds):
     ids = ",".join(map(str, IDS))
     binary = Path(__file__).parents[2] / "target/release/post-native"
     for shape in SHAPES:
         for file, dtype in CASES:
             path = folder / f"{shape}-{file}"
-            ours, theirs, inner = [], [], []
+            command = [binary, "forward", "--model", path, "--ids", ids, "--device", "cpu", "--dtype", dtype, "--json"]
+            ours, theirs, alone = [], [], []
             for _ in range(rounds):
-                ours.append(watch([binary, "forward", "--model", path, "--ids", ids, "--device", "cpu",
-                                   "--dtype", dtype, "--json"])[:4])
-                *outer, said = watch([sys.executable, __file__, "load", path, dtype])
-                theirs.append(outer)
-                inner.append(json.loads(said)["seconds"])
-            ours, theirs = ([statistics.median(x) for x in zip(*runs)] for runs in (ours, theirs))
-            inner = statistics.median(inner)
-            show = lambda name, x: f"  {name:13}{x[0]:7.2f} s {x[1]:7.0f} MiB ({x[2]:.0f} anonymous, {x[3]:.0f} of files)"
+                ours.append(watch(command)[:4])
+                theirs.append(peer("load", path, dtype))
+                if file == dtype:
+                    alone.append(peer("read", path))
             print(f"{shape}, file {file}, kept {dtype}; median of {rounds}")
-            print(show("ours", ours))
-            print(show("transformers", theirs), f"without imports {inner:.2f} s")
-            print(f"  ratios        time {ours[0] / theirs[0]:.2f}, without imports {ours[0] / inner:.2f}, "
-                  f"memory {ours[1] / theirs[1]:.2f}, anonymous {ours[2] / theirs[2]:.2f}", flush=True)
+            best = show("ours", ours)
+            show("transformers", theirs, best)
+            if alone:
+                show("safetensors", alone, best)
 
 
 if __name__ == "__main__":
@@ -106,5 +131,7 @@ if __name__ == "__main__":
         make(folder)
     elif what == "load":
         load(folder, sys.argv[3])
+    elif what == "read":
+        read(folder)
     else:
         measure(folder, int(sys.argv[3]) if len(sys.argv) > 3 else 5)

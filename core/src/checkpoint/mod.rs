@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub use error::CheckpointError;
 pub use gguf::Gguf;
 pub use safetensors::Safetensors;
-pub use tensor::{HostData, HostTensor};
+pub use tensor::{HostData, HostTensor, Numbers};
 pub use whole::{About, Checkpoint};
 
 /// The bytes of a file, wherever they live: natively a memory map, in the tab a `Vec`.
@@ -63,6 +63,15 @@ pub trait Tensors: Send + Sync {
     /// # Errors
     /// [`CheckpointError::MissingTensor`] when there is none of that name, else what is wrong with it.
     fn tensor(&self, name: &str) -> Result<HostTensor, CheckpointError>;
+
+    /// Shows one tensor's elements, where they lie if they lie there as they are computed with.
+    ///
+    /// # Errors
+    /// As [`tensor`](Self::tensor).
+    fn show(&self, name: &str, see: &mut dyn FnMut(Numbers<'_>)) -> Result<(), CheckpointError> {
+        see(self.tensor(name)?.data.numbers());
+        Ok(())
+    }
 
     /// The shape of one tensor, without decoding it; `None` when there is none of that name.
     fn shape(&self, name: &str) -> Option<Vec<usize>>;

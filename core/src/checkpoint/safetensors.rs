@@ -12,7 +12,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::header_json;
 use super::index::Index;
-use super::{CheckpointError, HostData, HostTensor, SharedBytes, Tensors, read_once};
+use super::{CheckpointError, HostData, HostTensor, Numbers, SharedBytes, Tensors, read_once};
 
 /// The length of the header's length.
 const PREFIX: usize = 8;
@@ -100,6 +100,24 @@ impl Safetensors {
         Some((info.dtype, &info.shape, &bytes[range]))
     }
 
+    /// What `read` makes of a tensor's bytes; `None` for a type that it doesn't know.
+    fn read<R>(
+        &self,
+        name: &str,
+        read: impl FnOnce(Dtype, &[u8]) -> Option<R>,
+    ) -> Result<R, CheckpointError> {
+        let (file, info, range) = self
+            .place(name)
+            .ok_or_else(|| CheckpointError::missing(name))?;
+        let dtype = info.dtype;
+        let found = read_once(&file.bytes, range, |bytes| read(dtype, bytes));
+        found.ok_or_else(|| CheckpointError::Dtype {
+            name: name.to_owned(),
+            dtype: format!("{dtype:?}"),
+            known: KNOWN,
+        })
+    }
+
     /// Where a tensor's bytes lie in its file.
     fn place(&self, name: &str) -> Option<(&File, &TensorInfo, Range<usize>)> {
         let file = &self.files[*self.owner.get(name)?];
@@ -116,19 +134,18 @@ impl Tensors for Safetensors {
     }
 
     fn tensor(&self, name: &str) -> Result<HostTensor, CheckpointError> {
-        let (file, info, range) = self
-            .place(name)
-            .ok_or_else(|| CheckpointError::missing(name))?;
-        let (dtype, shape) = (info.dtype, &info.shape);
-        let data = read_once(&file.bytes, range, |bytes| decode(dtype, bytes));
-        let data = data.ok_or_else(|| CheckpointError::Dtype {
-            name: name.to_owned(),
-            dtype: format!("{dtype:?}"),
-            known: KNOWN,
-        })?;
-        Ok(HostTensor {
-            shape: shape.to_vec(),
-            data,
+        let shape = self.shape(name).unwrap_or_default();
+        let data = self.read(name, decode)?;
+        Ok(HostTensor { shape, data })
+    }
+
+    fn show(&self, name: &str, see: &mut dyn FnMut(Numbers<'_>)) -> Result<(), CheckpointError> {
+        self.read(name, |dtype, bytes| {
+            match in_place(dtype, bytes) {
+                Some(numbers) => see(numbers),
+                None => see(decode(dtype, bytes)?.numbers()),
+            }
+            Some(())
         })
     }
 
@@ -154,6 +171,19 @@ impl File {
             header,
             bytes,
         })
+    }
+}
+
+/// The file's own bytes as numbers, where they are aligned and of this processor's order.
+fn in_place(dtype: Dtype, bytes: &[u8]) -> Option<Numbers<'_>> {
+    if cfg!(target_endian = "big") {
+        return None;
+    }
+    match dtype {
+        Dtype::F32 => bytemuck::try_cast_slice(bytes).ok().map(Numbers::F32),
+        Dtype::F16 => bytemuck::try_cast_slice(bytes).ok().map(Numbers::F16),
+        Dtype::BF16 => bytemuck::try_cast_slice(bytes).ok().map(Numbers::BF16),
+        _ => None,
     }
 }
 

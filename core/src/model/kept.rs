@@ -5,7 +5,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use half::{bf16, f16};
 
 use super::family::Layout;
-use crate::checkpoint::{CheckpointError, HostData, HostTensor};
+use crate::checkpoint::{CheckpointError, HostData, HostTensor, Numbers, Tensors};
 use crate::parallel;
 
 /// The type that a frozen model's matrices are kept in; everything else of it is f32, and so are
@@ -39,32 +39,38 @@ impl WeightType {
         }
     }
 
-    /// A stored tensor as it is kept: f32 keeps what the file has, which it holds exactly.
+    /// Stored numbers of a tensor, rounded to 16 bits.
     #[cfg(feature = "half-weights")]
-    pub(super) fn round(
-        self,
-        tensor: HostTensor,
-        name: &str,
-    ) -> Result<HostTensor, CheckpointError> {
-        let HostTensor { shape, data } = tensor;
-        let data = match self {
-            Self::F32 => data,
-            Self::Bf16 => HostData::BF16(rounded::bf16(data)),
-            Self::F16 => HostData::F16(rounded::f16(data, name)?),
-        };
-        Ok(HostTensor { shape, data })
+    fn round(self, stored: Numbers<'_>, name: &str) -> Result<HostData, CheckpointError> {
+        if self == Self::F16 {
+            return rounded::f16(stored, name).map(HostData::F16);
+        }
+        Ok(HostData::BF16(rounded::bf16(stored)))
     }
 
-    /// A stored tensor as it is.
-    #[cfg(not(feature = "half-weights"))]
-    pub(super) fn round(self, tensor: HostTensor, _: &str) -> Result<HostTensor, CheckpointError> {
-        Ok(tensor)
+    /// A table as it is kept: f32 keeps what the file has, which it holds exactly.
+    pub(super) fn table(
+        self,
+        tensors: &dyn Tensors,
+        name: &str,
+    ) -> Result<HostTensor, CheckpointError> {
+        #[cfg(feature = "half-weights")]
+        if self != Self::F32 {
+            let mut data = None;
+            tensors.show(name, &mut |stored| data = Some(self.round(stored, name)))?;
+            let data = data.ok_or_else(|| CheckpointError::missing(name))??;
+            let shape = tensors.shape(name).unwrap_or_default();
+            return Ok(HostTensor { shape, data });
+        }
+        tensors.tensor(name)
     }
 }
 
 /// A matrix `[in, total]` that is put together of stored ones.
 pub(super) struct Columns {
     numbers: HostData,
+    #[cfg(feature = "half-weights")]
+    kept: WeightType,
     input: usize,
     total: usize,
     filled: usize,
@@ -82,14 +88,32 @@ impl Columns {
         };
         Self {
             numbers,
+            #[cfg(feature = "half-weights")]
+            kept,
             input,
             total,
             filled: 0,
         }
     }
 
-    /// Puts a stored matrix, [rounded](WeightType::round), behind the last one.
-    pub(super) fn push(&mut self, stored: &HostData, layout: Layout) {
+    /// Puts a stored matrix behind the last one.
+    pub(super) fn push(
+        &mut self,
+        tensors: &dyn Tensors,
+        name: &str,
+        layout: Layout,
+    ) -> Result<(), CheckpointError> {
+        let mut put = Ok(());
+        tensors.show(name, &mut |stored| put = self.put(stored, name, layout))?;
+        put
+    }
+
+    fn put(
+        &mut self,
+        stored: Numbers<'_>,
+        name: &str,
+        layout: Layout,
+    ) -> Result<(), CheckpointError> {
         let place = Place {
             input: self.input,
             total: self.total,
@@ -97,15 +121,22 @@ impl Columns {
             layout,
         };
         self.filled += match (&mut self.numbers, stored) {
-            (HostData::F32(all), HostData::F32(x)) => place.put(all, x, |x| x),
-            (HostData::F32(all), HostData::F16(x)) => place.put(all, x, f16::to_f32),
-            (HostData::F32(all), HostData::BF16(x)) => place.put(all, x, bf16::to_f32),
+            (HostData::F32(all), Numbers::F32(x)) => place.put(all, x, |x| x),
+            (HostData::F32(all), Numbers::F16(x)) => place.put(all, x, f16::to_f32),
+            (HostData::F32(all), Numbers::BF16(x)) => place.put(all, x, bf16::to_f32),
             #[cfg(feature = "half-weights")]
-            (HostData::F16(all), HostData::F16(x)) => place.put(all, x, |x| x),
+            (HostData::F16(all), Numbers::F16(x)) => place.put(all, x, |x| x),
             #[cfg(feature = "half-weights")]
-            (HostData::BF16(all), HostData::BF16(x)) => place.put(all, x, |x| x),
-            _ => unreachable!("a matrix is rounded before it is put"),
+            (HostData::BF16(all), Numbers::BF16(x)) => place.put(all, x, |x| x),
+            #[cfg(feature = "half-weights")]
+            (_, other) => {
+                let rounded = self.kept.round(other, name)?;
+                return self.put(rounded.numbers(), name, layout);
+            }
+            #[cfg(not(feature = "half-weights"))]
+            _ => return Err(CheckpointError::missing(name)),
         };
+        Ok(())
     }
 
     /// `[in, total]`, a frozen parameter on a device.
@@ -126,7 +157,7 @@ impl Columns {
 /// Rows of the whole that are written at a time.
 const ROWS: usize = 64;
 /// Columns that are read at a time, so that what is read stays in the cache.
-const COLUMNS: usize = 32;
+const COLUMNS: usize = 16;
 
 /// Where a stored matrix goes.
 #[derive(Clone, Copy)]
@@ -142,7 +173,7 @@ impl Place {
     fn put<S, T>(self, all: &mut [T], stored: &[S], number: impl Fn(S) -> T + Sync + Send) -> usize
     where
         S: Copy + Sync,
-        T: Send,
+        T: Copy + Default + Send,
     {
         let output = stored.len() / self.input;
         let parts = all.chunks_mut(ROWS * self.total).enumerate();
@@ -171,13 +202,24 @@ impl Place {
     }
 
     /// Rows, of which `first` is the first, from columns.
-    fn turn<S: Copy, T>(self, rows: &mut [T], first: usize, stored: &[S], number: impl Fn(S) -> T) {
+    fn turn<S, T>(self, rows: &mut [T], first: usize, stored: &[S], number: impl Fn(S) -> T)
+    where
+        S: Copy,
+        T: Copy + Default,
+    {
+        let count = rows.len() / self.total;
+        let mut block = vec![T::default(); count * COLUMNS];
         for (part, columns) in stored.chunks(COLUMNS * self.input).enumerate() {
-            let column = self.column + part * COLUMNS;
-            for (i, row) in rows.chunks_mut(self.total).enumerate() {
-                let numbers = columns[first + i..].iter().step_by(self.input);
-                let row = row[column..].iter_mut().zip(numbers);
-                row.for_each(|(value, x)| *value = number(*x));
+            for (at, column) in columns.chunks_exact(self.input).enumerate() {
+                let numbers = &column[first..first + count];
+                for (turned, x) in block.chunks_exact_mut(COLUMNS).zip(numbers) {
+                    turned[at] = number(*x);
+                }
+            }
+            let (column, width) = (self.column + part * COLUMNS, columns.len() / self.input);
+            let blocks = block.chunks_exact(COLUMNS);
+            for (row, turned) in rows.chunks_exact_mut(self.total).zip(blocks) {
+                row[column..column + width].copy_from_slice(&turned[..width]);
             }
         }
     }
@@ -185,59 +227,62 @@ impl Place {
 
 #[cfg(feature = "half-weights")]
 mod rounded {
+    use std::borrow::Cow;
+    use std::ops::Range;
+
     use half::{bf16, f16, slice::HalfFloatSliceExt};
 
-    use crate::checkpoint::{CheckpointError, HostData};
+    use crate::checkpoint::{CheckpointError, Numbers};
     use crate::parallel;
 
     /// Numbers that one thread rounds at a time.
     const CHUNK: usize = 1 << 16;
 
-    pub(super) fn bf16(data: HostData) -> Vec<bf16> {
-        match data {
-            HostData::BF16(x) => x,
-            HostData::F32(x) => from(&x, bf16::ZERO, <[bf16]>::convert_from_f32_slice),
-            HostData::F16(x) => from(
-                &x.to_f32_vec(),
-                bf16::ZERO,
-                <[bf16]>::convert_from_f32_slice,
-            ),
-        }
+    pub(super) fn bf16(stored: Numbers<'_>) -> Vec<bf16> {
+        let round = |wide: &[f32], narrow: &mut [bf16]| narrow.convert_from_f32_slice(wide);
+        each_chunk(stored, bf16::ZERO, round).0
     }
 
     /// As f16, which does not reach as far as the others.
-    pub(super) fn f16(data: HostData, name: &str) -> Result<Vec<f16>, CheckpointError> {
-        let wide = match data {
-            HostData::F16(x) => return Ok(x),
-            HostData::F32(x) => x,
-            HostData::BF16(x) => x.to_f32_vec(),
+    pub(super) fn f16(stored: Numbers<'_>, name: &str) -> Result<Vec<f16>, CheckpointError> {
+        let round = |wide: &[f32], narrow: &mut [f16]| {
+            narrow.convert_from_f32_slice(wide);
+            let mut pairs = narrow.iter().zip(wide);
+            pairs.all(|(narrow, wide)| narrow.is_finite() || !wide.is_finite())
         };
-        let narrow = from(&wide, f16::ZERO, <[f16]>::convert_from_f32_slice);
-        let lost = narrow
-            .iter()
-            .zip(&wide)
-            .any(|(x, wide)| x.is_infinite() && wide.is_finite());
-        if lost {
-            return Err(CheckpointError::Range {
+        match each_chunk(stored, f16::ZERO, round) {
+            (narrow, held) if held.iter().all(|held| *held) => Ok(narrow),
+            _ => Err(CheckpointError::Range {
                 name: name.to_owned(),
-            });
+            }),
         }
-        Ok(narrow)
     }
 
-    fn from<T: Copy + Send>(
-        wide: &[f32],
+    fn each_chunk<T: Copy + Send, R: Send>(
+        stored: Numbers<'_>,
         zero: T,
-        round: impl Fn(&mut [T], &[f32]) + Sync + Send,
-    ) -> Vec<T> {
-        let mut narrow = vec![zero; wide.len()];
-        let chunks = narrow.chunks_mut(CHUNK).zip(wide.chunks(CHUNK));
-        parallel::each(chunks.collect(), |(narrow, wide)| round(narrow, wide));
-        narrow
+        round: impl Fn(&[f32], &mut [T]) -> R + Sync + Send,
+    ) -> (Vec<T>, Vec<R>) {
+        let mut narrow = vec![zero; stored.len()];
+        let parts = narrow.chunks_mut(CHUNK).enumerate();
+        let done = parallel::each(parts.collect(), |(part, narrow)| {
+            let start = part * CHUNK;
+            round(&wide(stored, start..start + narrow.len()), narrow)
+        });
+        (narrow, done)
+    }
+
+    fn wide(stored: Numbers<'_>, range: Range<usize>) -> Cow<'_, [f32]> {
+        match stored {
+            Numbers::F32(x) => x[range].into(),
+            Numbers::F16(x) => x[range].to_f32_vec().into(),
+            Numbers::BF16(x) => x[range].to_f32_vec().into(),
+        }
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -261,7 +306,7 @@ mod tests {
                     };
                     stored[at] = number;
                 }
-                columns.push(&HostData::F32(stored), layout);
+                columns.put(Numbers::F32(&stored), "", layout).unwrap();
                 start += output;
             }
             assert_eq!(columns.numbers, HostData::F32(expected), "{layout:?}");

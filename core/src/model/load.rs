@@ -135,19 +135,14 @@ impl Source<'_> {
         self.tensors.tensor(self.find(name, shape)?)
     }
 
-    /// A matrix, rounded to what the model is kept in.
-    fn matrix(&self, name: &str, shape: &[usize]) -> Result<HostTensor, CheckpointError> {
-        let name = format!("{name}.weight");
-        self.kept.round(self.host(&name, shape)?, &name)
-    }
-
     fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>, CheckpointError> {
         Ok(self.host(name, &[length])?.into_f32())
     }
 
     fn table(&self, name: &str) -> Result<Embedding, CheckpointError> {
         let shape = [self.config.vocab_size, self.config.hidden_size];
-        let table = self.matrix(name, &shape)?;
+        let name = format!("{name}.weight");
+        let table = self.kept.table(self.tensors, self.find(&name, &shape)?)?;
         Ok(Embedding::new(table, self.config.embedding_scale))
     }
 
@@ -198,8 +193,9 @@ impl Source<'_> {
         let mut weight = Columns::new(self.kept, [input, total]);
         let mut biases = Vec::new();
         for (name, &output) in names.iter().zip(outputs) {
-            let piece = self.matrix(name, &shape(output))?;
-            weight.push(&piece.data, self.names.layout);
+            let stored = format!("{name}.weight");
+            let stored = self.find(&stored, &shape(output))?;
+            weight.push(self.tensors, stored, self.names.layout)?;
             if bias {
                 biases.extend(self.vector(&format!("{name}.bias"), output)?);
             }
