@@ -12,6 +12,7 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -75,17 +76,20 @@ def memory(pid):
 
 
 def watch(command):
-    start = time.perf_counter()
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    most = [0, 0, 0]
-    while child.poll() is None:
-        if now := memory(child.pid):
-            most = [max(a, b) for a, b in zip(most, now)]
-        time.sleep(0.005)
-    seconds = time.perf_counter() - start
-    if child.returncode:
-        sys.exit(f"{command} failed")
-    return seconds, *(kib / 1024 for kib in most), child.stdout.read()
+    # A pipe would fill up with a vocabulary's logits.
+    with tempfile.TemporaryFile("w+") as said:
+        start = time.perf_counter()
+        child = subprocess.Popen(command, stdout=said, stderr=subprocess.DEVNULL)
+        most = [0, 0, 0]
+        while child.poll() is None:
+            if now := memory(child.pid):
+                most = [max(a, b) for a, b in zip(most, now)]
+            time.sleep(0.005)
+        seconds = time.perf_counter() - start
+        if child.returncode:
+            sys.exit(f"{command} failed")
+        said.seek(0)
+        return seconds, *(kib / 1024 for kib in most), said.read()
 
 
 def peer(*what):
