@@ -163,7 +163,7 @@ pub(crate) struct Args {
         help_heading = "Running"
     )]
     pub(super) device: DeviceChoice,
-    /// What the student's frozen weights are kept in; prompt, losses, noise and optimiser stay f32, and the
+    /// What the student's frozen weights are kept in; prompt, losses and optimiser stay f32, and the
     /// guarantee is the same
     #[arg(long, value_enum, default_value_t = Dtype::F32, help_heading = "Running")]
     #[serde(default, skip_serializing_if = "Dtype::is_f32")]
