@@ -2,28 +2,84 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use mmap_guard::FileData;
+use post_core::checkpoint::{Bytes, SharedBytes};
 
 use crate::failure::{Hint, hinted};
+
+/// Bytes of a file: mapped, or read.
+#[derive(Debug)]
+pub(crate) struct Mapped {
+    data: FileData,
+    path: PathBuf,
+}
+
+impl Deref for Mapped {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
+impl AsRef<[u8]> for Mapped {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl Bytes for Mapped {
+    /// A mapping of its own, if the file is still the one that was opened.
+    fn again(&self) -> Option<SharedBytes> {
+        let fresh = mmap_guard::map_file(&self.path).ok()?;
+        let (FileData::Mapped(_, file), FileData::Mapped(_, now)) = (&self.data, &fresh) else {
+            return None;
+        };
+        let same = same_file(file, now).unwrap_or(false);
+        same.then(|| {
+            Arc::new(Self {
+                data: fresh,
+                path: self.path.clone(),
+            }) as SharedBytes
+        })
+    }
+}
+
+fn same_file(a: &fs::File, b: &fs::File) -> io::Result<bool> {
+    let (a, b) = (a.metadata()?, b.metadata()?);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        if (a.dev(), a.ino()) != (b.dev(), b.ino()) {
+            return Ok(false);
+        }
+    }
+    Ok(a.len() == b.len() && a.modified()? == b.modified()?)
+}
 
 /// Bytes of a file that may be larger than memory should hold twice: mapped where that works.
 ///
 /// # Errors
 /// When the file is missing, empty or can't be read.
-pub(crate) fn map(path: &Path) -> Result<mmap_guard::FileData> {
+pub(crate) fn map(path: &Path) -> Result<Mapped> {
     if fs::metadata(path).is_ok_and(|meta| meta.len() == 0) {
         return Err(hinted(
             anyhow::anyhow!("{} is empty", path.display()),
             "the download or copy was cut off before it began: fetch the file again",
         ));
     }
-    match mmap_guard::map_file(path) {
-        Ok(mapped) => Ok(mapped),
+    let data = match mmap_guard::map_file(path) {
+        Ok(mapped) => mapped,
         // Some file systems can neither lock nor map.
-        Err(_) => Ok(mmap_guard::FileData::Loaded(read(path)?)),
-    }
+        Err(_) => FileData::Loaded(read(path)?),
+    };
+    let path = path.to_owned();
+    Ok(Mapped { data, path })
 }
 
 /// The whole file as bytes.
@@ -116,6 +172,20 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"one");
         let left: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
         assert_eq!(left.len(), 1, "no temporary file is left behind");
+    }
+
+    #[test]
+    fn a_file_is_mapped_again_as_long_as_it_is_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m.safetensors");
+        fs::write(&path, b"one").unwrap();
+        let mapped = map(&path).unwrap();
+        let again = mapped.again().unwrap();
+        assert_eq!(again.as_ref().as_ref(), b"one");
+        drop(again);
+        write_atomic(&path, b"two").unwrap();
+        assert!(mapped.again().is_none(), "another file has that name now");
+        assert_eq!(&mapped[..], b"one");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod corpus;
 mod data;
 mod device;
 mod drive;
+mod dtype;
 mod experiment;
 mod failure;
 mod files;

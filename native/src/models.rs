@@ -15,6 +15,7 @@ use post_core::task::{Encoder, Task};
 use post_core::tune;
 use tokenizers::Tokenizer;
 
+use crate::dtype::Dtype;
 use crate::failure::Hint;
 use crate::files;
 use crate::source::{Located, ModelSource};
@@ -69,15 +70,20 @@ pub(crate) fn hash(source: &ModelSource) -> Result<String> {
 /// Puts a model on a device. The file is let go of before this returns.
 ///
 /// # Errors
-/// As [`open`]; and when a tensor is missing, or the model has no tokenizer.
-pub(crate) fn load(source: &ModelSource, device: &Device, term: &Terminal) -> Result<Loaded> {
+/// As [`open`]; when the device lacks the type, a tensor is missing, or the model has no tokenizer.
+pub(crate) fn load(
+    source: &ModelSource,
+    device: &Device,
+    dtype: Dtype,
+    term: &Terminal,
+) -> Result<Loaded> {
     let checkpoint = open(source)?;
     let tokenizer = checkpoint
         .tokenizer()
         .with_context(|| format!("could not load {source}"))?
         .clone();
     Ok(Loaded {
-        lm: Arc::new(place(&checkpoint, source, device, term)?),
+        lm: Arc::new(place(&checkpoint, source, device, dtype, term)?),
         tokenizer,
         name: source.to_string(),
     })
@@ -86,22 +92,38 @@ pub(crate) fn load(source: &ModelSource, device: &Device, term: &Terminal) -> Re
 /// Puts a checkpoint on a device, with a tokenizer or without.
 ///
 /// # Errors
-/// When a tensor is missing or of another shape than the configuration says.
+/// When the device lacks the type, or a tensor is missing or of another shape than the configuration says.
 pub(crate) fn place(
     checkpoint: &Checkpoint,
     source: &ModelSource,
     device: &Device,
+    dtype: Dtype,
     term: &Terminal,
 ) -> Result<Lm> {
-    let lm = Lm::load(&checkpoint.config, checkpoint.tensors.as_ref(), device)
+    let (tensors, kept) = (checkpoint.tensors.as_ref(), dtype.on(device)?);
+    let lm = Lm::load_kept(&checkpoint.config, tensors, device, kept)
         .with_context(|| format!("could not load {source}"))?;
     let config = lm.config();
+    let kept = match dtype {
+        Dtype::F32 => String::new(),
+        half => format!(", kept in {}", half.name()),
+    };
     term.note(format!(
-        "model: {source}, {} blocks of width {}",
+        "model: {source}, {} blocks of width {}{kept}",
         config.num_hidden_layers(),
         config.hidden_size
     ));
     Ok(lm)
+}
+
+/// A student in f32 of the named blocks of a teacher, of which no more is read.
+///
+/// # Errors
+/// As [`place`].
+pub(crate) fn student(source: &ModelSource, blocks: &[usize], device: &Device) -> Result<Lm> {
+    let teacher = open(source)?;
+    Lm::load_blocks(&teacher.config, teacher.tensors.as_ref(), device, blocks)
+        .with_context(|| format!("could not load {source}"))
 }
 
 /// What a prompt names its model by. Of a path only its last part: the prompt is handed on, and where

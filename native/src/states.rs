@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use post_core::distill::{Corpus, TeacherStates, teacher_states};
 
+use crate::dtype::Dtype;
 use crate::failure::Hint;
 use crate::files;
 use crate::models::{self, Loaded};
@@ -20,20 +21,39 @@ const STATES: &str = "states.bin";
 /// Says of which teacher and corpus the states are.
 const OF: &str = "states.sha256";
 
+/// The teacher that the states are of.
+pub(crate) struct Of<'a> {
+    /// Its file.
+    pub(crate) source: &'a ModelSource,
+    /// What its weights are kept in.
+    pub(crate) dtype: Dtype,
+}
+
+impl Of<'_> {
+    /// What tells states of this teacher from others.
+    fn mark(&self) -> Result<String> {
+        let hash = models::hash(self.source)?;
+        Ok(match self.dtype {
+            Dtype::F32 => hash,
+            half => format!("{hash} {}", half.name()),
+        })
+    }
+}
+
 /// The states, those of an interrupted run included, `rows` texts at a time.
 ///
 /// # Errors
 /// When the device fails or the disk is full; what was computed is kept.
 pub(crate) fn of(
     teacher: &Loaded,
-    source: &ModelSource,
+    of: &Of<'_>,
     corpus: &Corpus,
     rows: usize,
     run: &RunFolder,
     term: &Terminal,
 ) -> Result<TeacherStates> {
     let (path, width) = (run.path(STATES), teacher.lm.config().hidden_size);
-    let of = format!("{} {}\n", models::hash(source)?, corpus.fingerprint());
+    let of = format!("{} {}\n", of.mark()?, corpus.fingerprint());
     let known = files::read_text(&run.path(OF)).is_ok_and(|kept| kept == of);
     let mut file = open(&path)?;
     let kept = if known { file.metadata()?.len() } else { 0 };

@@ -12,6 +12,8 @@ mod bad_input;
 mod bench;
 #[path = "cli/data.rs"]
 mod data;
+#[path = "cli/dtype.rs"]
+mod dtype;
 #[path = "cli/eval.rs"]
 mod eval;
 #[path = "cli/experiment.rs"]

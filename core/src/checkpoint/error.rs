@@ -53,6 +53,14 @@ pub enum CheckpointError {
         /// The tensor's name.
         name: String,
     },
+    /// A number that the type which the weights shall be kept in can't hold.
+    #[error(
+        "tensor `{name}` holds a number beyond 65504, the largest that f16 has; keep the weights in bf16"
+    )]
+    Range {
+        /// The tensor's name.
+        name: String,
+    },
     /// An architecture that isn't known, or a configuration that can't be.
     #[error(transparent)]
     Model(Box<ModelError>),

@@ -4,13 +4,15 @@
 //! names file and tensor.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors, tensor::Metadata};
+use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::{Dtype, SafeTensors};
 
 use super::header_json;
 use super::index::Index;
-use super::{CheckpointError, HostData, HostTensor, SharedBytes, Tensors};
+use super::{CheckpointError, HostData, HostTensor, Numbers, SharedBytes, Tensors, read_once};
 
 /// The length of the header's length.
 const PREFIX: usize = 8;
@@ -93,12 +95,36 @@ impl Safetensors {
 
     /// The stored type and the raw little-endian bytes of a tensor.
     pub(crate) fn raw(&self, name: &str) -> Option<(Dtype, &[usize], &[u8])> {
+        let (file, info, range) = self.place(name)?;
+        let bytes = (*file.bytes).as_ref();
+        Some((info.dtype, &info.shape, &bytes[range]))
+    }
+
+    /// What `read` makes of a tensor's bytes; `None` for a type that it doesn't know.
+    fn read<R>(
+        &self,
+        name: &str,
+        read: impl FnOnce(Dtype, &[u8]) -> Option<R>,
+    ) -> Result<R, CheckpointError> {
+        let (file, info, range) = self
+            .place(name)
+            .ok_or_else(|| CheckpointError::missing(name))?;
+        let dtype = info.dtype;
+        let found = read_once(&file.bytes, range, |bytes| read(dtype, bytes));
+        found.ok_or_else(|| CheckpointError::Dtype {
+            name: name.to_owned(),
+            dtype: format!("{dtype:?}"),
+            known: KNOWN,
+        })
+    }
+
+    /// Where a tensor's bytes lie in its file.
+    fn place(&self, name: &str) -> Option<(&File, &TensorInfo, Range<usize>)> {
         let file = &self.files[*self.owner.get(name)?];
         let info = file.header.info(name)?;
-        let (begin, end) = info.data_offsets;
         // `File::open` has checked that the ranges tile the data exactly.
-        let data = &file.bytes.as_ref().as_ref()[file.start..];
-        Some((info.dtype, &info.shape, &data[begin..end]))
+        let (begin, end) = info.data_offsets;
+        Some((file, info, file.start + begin..file.start + end))
     }
 }
 
@@ -108,22 +134,23 @@ impl Tensors for Safetensors {
     }
 
     fn tensor(&self, name: &str) -> Result<HostTensor, CheckpointError> {
-        let (dtype, shape, bytes) = self
-            .raw(name)
-            .ok_or_else(|| CheckpointError::missing(name))?;
-        let data = decode(dtype, bytes).ok_or_else(|| CheckpointError::Dtype {
-            name: name.to_owned(),
-            dtype: format!("{dtype:?}"),
-            known: KNOWN,
-        })?;
-        Ok(HostTensor {
-            shape: shape.to_vec(),
-            data,
+        let shape = self.shape(name).unwrap_or_default();
+        let data = self.read(name, decode)?;
+        Ok(HostTensor { shape, data })
+    }
+
+    fn show(&self, name: &str, see: &mut dyn FnMut(Numbers<'_>)) -> Result<(), CheckpointError> {
+        self.read(name, |dtype, bytes| {
+            match in_place(dtype, bytes) {
+                Some(numbers) => see(numbers),
+                None => see(decode(dtype, bytes)?.numbers()),
+            }
+            Some(())
         })
     }
 
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.raw(name).map(|(_, shape, _)| shape.to_vec())
+        self.place(name).map(|(_, info, _)| info.shape.clone())
     }
 }
 
@@ -144,6 +171,19 @@ impl File {
             header,
             bytes,
         })
+    }
+}
+
+/// The file's own bytes as numbers, where they are aligned and of this processor's order.
+fn in_place(dtype: Dtype, bytes: &[u8]) -> Option<Numbers<'_>> {
+    if cfg!(target_endian = "big") {
+        return None;
+    }
+    match dtype {
+        Dtype::F32 => bytemuck::try_cast_slice(bytes).ok().map(Numbers::F32),
+        Dtype::F16 => bytemuck::try_cast_slice(bytes).ok().map(Numbers::F16),
+        Dtype::BF16 => bytemuck::try_cast_slice(bytes).ok().map(Numbers::BF16),
+        _ => None,
     }
 }
 

@@ -15,6 +15,41 @@ pub enum HostData {
     BF16(Vec<bf16>),
 }
 
+/// Elements that are only looked at.
+#[derive(Clone, Copy, Debug)]
+pub enum Numbers<'a> {
+    /// As [`HostData::F32`].
+    F32(&'a [f32]),
+    /// As [`HostData::F16`].
+    F16(&'a [f16]),
+    /// As [`HostData::BF16`].
+    BF16(&'a [bf16]),
+}
+
+#[cfg(feature = "half-weights")]
+impl Numbers<'_> {
+    /// How many there are.
+    pub(crate) fn len(self) -> usize {
+        match self {
+            Self::F32(v) => v.len(),
+            Self::F16(v) => v.len(),
+            Self::BF16(v) => v.len(),
+        }
+    }
+}
+
+impl HostData {
+    /// The elements, to be looked at.
+    #[must_use]
+    pub fn numbers(&self) -> Numbers<'_> {
+        match self {
+            Self::F32(v) => Numbers::F32(v),
+            Self::F16(v) => Numbers::F16(v),
+            Self::BF16(v) => Numbers::BF16(v),
+        }
+    }
+}
+
 /// A tensor in host memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostTensor {

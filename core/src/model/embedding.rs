@@ -1,36 +1,51 @@
 //! The embedding table, in host memory.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Element, Tensor, TensorData};
 
 use super::TokenBatch;
 use crate::checkpoint::{HostData, HostTensor};
+use crate::ops::Table;
 
-/// `[V, d]` in the type it was stored in.
+/// `[V, d]` in the type it was stored in, or that the model's matrices are kept in.
 ///
 /// It stays off the device: a tab's largest buffer is often smaller than the table, and a batch reads
 /// a few thousand rows of it.
 #[derive(Clone, Debug)]
 pub struct Embedding {
-    table: HostTensor,
-    width: usize,
+    table: Table,
     scale: f32,
 }
 
 impl Embedding {
     /// A table of shape `[V, d]`, whose rows enter the model multiplied by `scale`.
     pub(super) fn new(table: HostTensor, scale: f64) -> Self {
-        let width = table.shape[1];
         Self {
-            table,
-            width,
+            table: Table::new(match table.data {
+                HostData::F32(numbers) => TensorData::new(numbers, table.shape),
+                HostData::F16(numbers) => TensorData::new(numbers, table.shape),
+                HostData::BF16(numbers) => TensorData::new(numbers, table.shape),
+            }),
             scale: scale as f32,
         }
     }
 
-    /// The table itself.
+    /// A copy of the table.
     #[must_use]
-    pub fn table(&self) -> &HostTensor {
-        &self.table
+    pub fn table(&self) -> HostTensor {
+        let data = self.table.data();
+        let shape = data.shape().to_vec();
+        let data = match data.dtype() {
+            DType::F16 => HostData::F16(numbers(data)),
+            DType::BF16 => HostData::BF16(numbers(data)),
+            _ => HostData::F32(numbers(data)),
+        };
+        HostTensor { shape, data }
+    }
+
+    /// Size of the table in memory, in bytes.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.table.byte_len()
     }
 
     /// What tokens are to the model, `[ids, d]`: rows of the table, scaled where the model does that.
@@ -47,40 +62,36 @@ impl Embedding {
     }
 
     fn stored_rows(&self, ids: &[u32]) -> Vec<f32> {
-        let mut out = Vec::with_capacity(ids.len() * self.width);
-        for &id in ids {
-            let row = id as usize * self.width..(id as usize + 1) * self.width;
-            match &self.table.data {
-                HostData::F32(v) => out.extend_from_slice(&v[row]),
-                HostData::F16(v) => out.extend(v[row].iter().map(|x| x.to_f32())),
-                HostData::BF16(v) => out.extend(v[row].iter().map(|x| x.to_f32())),
-            }
-        }
+        let mut out = Vec::with_capacity(ids.len() * self.table.width);
+        self.table.read(ids, &mut out);
         out
     }
 
     /// `[batch, width, d]` on the device; zeros beyond each row's length.
     pub(super) fn lookup(&self, tokens: &TokenBatch, device: &Device) -> Tensor<3> {
-        let shape = [tokens.batch(), tokens.width, self.width];
+        let width = self.table.width;
+        let shape = [tokens.batch(), tokens.width, width];
         let mut values = Vec::with_capacity(shape.iter().product());
         for (row, &length) in tokens.ids.chunks(tokens.width).zip(&tokens.lengths) {
             values.extend(self.rows(&row[..length]));
-            values.resize(values.len() + (tokens.width - length) * self.width, 0.0);
+            values.resize(values.len() + (tokens.width - length) * width, 0.0);
         }
         Tensor::from_data(TensorData::new(values, shape), device)
     }
 
-    /// Rows as they are stored, as a matrix on the device, `[ids, d]`.
+    /// Rows as they are stored, as a matrix of f32 on the device, `[ids, d]`.
     pub(super) fn upload_rows(&self, ids: &[u32], device: &Device) -> Tensor<2> {
-        Tensor::from_data(
-            TensorData::new(self.stored_rows(ids), [ids.len(), self.width]),
-            device,
-        )
+        let rows = TensorData::new(self.stored_rows(ids), [ids.len(), self.table.width]);
+        Tensor::from_data(rows, device)
     }
 
-    /// The whole table on the device, `[V, d]`.
-    pub(super) fn upload(&self, device: &Device) -> Tensor<2> {
-        let data = TensorData::new(self.table.clone().into_f32(), self.table.shape.clone());
-        Tensor::from_data(data, device)
+    /// The whole table on the device, `[V, d]`; the host's own memory holds it once.
+    pub(super) fn upload(&self, device: &Device, kept: DType) -> Tensor<2> {
+        self.table.on(device, kept)
     }
+}
+
+fn numbers<E: Element>(data: TensorData) -> Vec<E> {
+    data.try_into_vec()
+        .expect("a table's numbers are of its type")
 }

@@ -2,16 +2,18 @@
 
 use std::sync::{Arc, OnceLock};
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::config::Activation;
 use super::mlp::activate;
-use super::{Embedding, Linear, Norm};
+use super::{Embedding, Linear, Norm, WeightType};
+use crate::ops::{Way, product};
 
 /// `logits = h·Wᵀ + bias`, where masked-LM models put `norm(act(dense(h)))` for `h`, and Gemma 2 puts
 /// `cap · tanh(l / cap)` for the logits `l`.
 ///
-/// The whole matrix goes to the device only when full logits are first asked for.
+/// The whole matrix goes to the device only when full logits are first asked for; in the host's own
+/// memory it is the table that it came from, unless that is of another type than the model's matrices.
 #[derive(Clone, Debug)]
 pub struct Head {
     /// `[V, d]` on the host; the embedding table itself when tied.
@@ -20,6 +22,7 @@ pub struct Head {
     /// `[V]`
     pub(super) bias: Option<Arc<[f32]>>,
     softcap: Option<f64>,
+    kept: WeightType,
     on_device: Arc<OnceLock<HeadRows>>,
 }
 
@@ -48,12 +51,14 @@ impl Head {
         transform: Option<MaskedLmTransform>,
         bias: Option<Arc<[f32]>>,
         softcap: Option<f64>,
+        kept: WeightType,
     ) -> Self {
         Self {
             matrix,
             transform,
             bias,
             softcap,
+            kept,
             on_device: Arc::default(),
         }
     }
@@ -71,7 +76,7 @@ impl Head {
     pub(super) fn full(&self, device: &Device) -> &HeadRows {
         self.on_device.get_or_init(|| {
             let bias = self.bias.as_ref().map(|bias| bias.to_vec());
-            self.with_matrix(self.matrix.upload(device), bias, device)
+            self.with_matrix(self.matrix.upload(device, self.kept.dtype()), bias, device)
         })
     }
 
@@ -90,6 +95,12 @@ impl Head {
 }
 
 impl HeadRows {
+    /// What its matrix is kept in.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.matrix.dtype()
+    }
+
     /// `[rows, d]` → `[rows, k]`
     #[must_use]
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
@@ -105,7 +116,7 @@ impl HeadRows {
             Some(transform) => transform.forward(hidden),
             None => hidden,
         };
-        let logits = hidden.matmul(self.matrix.clone().transpose());
+        let logits = product(hidden, self.matrix.clone(), Way::Across);
         match &self.bias {
             Some(bias) => logits + bias.clone(),
             None => logits,
@@ -136,7 +147,7 @@ impl HeadRows {
             }
             None => slope,
         };
-        let slope = slope.matmul(self.matrix.clone());
+        let slope = product(slope, self.matrix.clone(), Way::Along);
         let Some(transform) = &self.transform else {
             return slope;
         };

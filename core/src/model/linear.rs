@@ -3,13 +3,15 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
+use crate::ops::{Way, product};
+
 /// `y = x·W + b`.
 ///
 /// Rows of all sequences are flattened into one matrix, so that one product serves the whole batch;
 /// projections that read the same input are kept side by side in one weight.
 #[derive(Module, Debug)]
 pub struct Linear {
-    /// `[in, out]`, contiguous.
+    /// `[in, out]`, contiguous; of 16 bits where a frozen model is kept so.
     pub weight: Param<Tensor<2>>,
     /// `[out]`
     pub bias: Option<Param<Tensor<1>>>,
@@ -19,7 +21,7 @@ impl Linear {
     /// `[rows, in]` → `[rows, out]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         add_bias(
-            x.matmul(self.weight.val()),
+            product(x, self.weight.val(), Way::Along),
             self.bias.as_ref().map(Param::val),
         )
     }
@@ -31,7 +33,7 @@ impl Linear {
             .bias
             .as_ref()
             .map(|bias| bias.val().narrow(0, columns.start, columns.len()));
-        add_bias(x.matmul(weight), bias)
+        add_bias(product(x, weight, Way::Along), bias)
     }
 
     /// The layer whose outputs, `a` groups of `b` pieces each, stand as `b` groups of `a` pieces.

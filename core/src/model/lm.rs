@@ -71,23 +71,25 @@ impl Lm {
     /// # Errors
     /// [`ModelError::NoSuchBlock`], or [`ModelError::Missing`] when none is named.
     pub fn select_blocks(&self, chosen: &[usize]) -> Result<Self, ModelError> {
-        let last = self.blocks.len() - 1;
-        if chosen.is_empty() {
-            return Err(ModelError::missing("blocks", "at least one block"));
-        }
-        if let Some(&block) = chosen.iter().find(|&&block| block > last) {
-            return Err(ModelError::NoSuchBlock { block, last });
-        }
-        let pick = |(place, &block): (usize, &usize)| {
-            let mut block = super::load::renumbered(self.blocks[block].clone(), place);
+        check_blocks(chosen, self.blocks.len())?;
+        let blocks = chosen.iter().map(|&block| self.blocks[block].clone());
+        let picked = Self {
+            blocks: blocks.collect(),
+            ..self.clone()
+        };
+        Ok(picked.renumbered(chosen))
+    }
+
+    /// The model whose blocks are those that were `chosen` of another's.
+    pub(super) fn renumbered(mut self, chosen: &[usize]) -> Self {
+        let place = |(place, block): (usize, Block)| {
+            let mut block = super::load::renumbered(block, place);
             block.attention.scale = self.config.score_scale(place);
             block
         };
-        Ok(Self {
-            config: self.config.with_blocks(chosen),
-            blocks: chosen.iter().enumerate().map(pick).collect(),
-            ..self.clone()
-        })
+        self.blocks = self.blocks.into_iter().enumerate().map(place).collect();
+        self.config = self.config.with_blocks(chosen);
+        self
     }
 
     /// Looks tokens up on the host and uploads them.
@@ -298,6 +300,18 @@ impl Lm {
     #[must_use]
     pub fn block_parameters(&self) -> usize {
         self.blocks.iter().map(Module::num_params).sum()
+    }
+}
+
+/// Whether a model of `count` blocks has those.
+pub(super) fn check_blocks(chosen: &[usize], count: usize) -> Result<(), ModelError> {
+    let last = count - 1;
+    if chosen.is_empty() {
+        return Err(ModelError::missing("blocks", "at least one block"));
+    }
+    match chosen.iter().find(|&&block| block > last) {
+        Some(&block) => Err(ModelError::NoSuchBlock { block, last }),
+        None => Ok(()),
     }
 }
 

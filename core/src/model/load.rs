@@ -8,49 +8,68 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::config::{HeadKind, NormKind, NormPlacement};
 use super::family::{Layout, Names};
 use super::head::MaskedLmTransform;
+use super::kept::{Columns, WeightType};
 use super::{Attention, Block, Config, Embedding, Head, Linear, Lm, Mlp, ModelError, Norm};
 use crate::checkpoint::{CheckpointError, HostTensor, Tensors};
 
 impl Lm {
-    /// Loads a model, one tensor after the other, so that no more than one is in memory twice.
+    /// Loads a model in f32.
     ///
     /// # Errors
-    /// [`ModelError::Checkpoint`] names the tensor that is missing or has another shape than the
-    /// configuration says; [`ModelError::Unsupported`] a bias that the configuration doesn't know.
+    /// As [`load_kept`](Self::load_kept).
     pub fn load(
         config: &Config,
         tensors: &dyn Tensors,
         device: &Device,
     ) -> Result<Self, ModelError> {
+        Self::load_kept(config, tensors, device, WeightType::F32)
+    }
+
+    /// Loads a model whose matrices are kept in a type, one tensor after the other, so that no more than
+    /// one layer is in memory twice. The embedding table is rounded to a type of 16 bits as well; norms,
+    /// biases and learned places stay f32.
+    ///
+    /// # Errors
+    /// [`ModelError::Checkpoint`] names the tensor that is missing, has another shape than the
+    /// configuration says or a number that the type can't hold; [`ModelError::Unsupported`] a bias that
+    /// the configuration doesn't know.
+    pub fn load_kept(
+        config: &Config,
+        tensors: &dyn Tensors,
+        device: &Device,
+        kept: WeightType,
+    ) -> Result<Self, ModelError> {
+        let all: Vec<usize> = (0..config.num_hidden_layers()).collect();
         let source = Source {
             config,
             tensors,
             names: config.family.names(),
             device,
+            kept,
         };
-        source.refuse_unknown_biases()?;
-        let embedding = Arc::new(source.table(source.names.embedding)?);
-        Ok(Self {
-            config: config.clone(),
-            device: device.clone(),
-            positions: source.positions()?,
-            embedding_norm: source
-                .names
-                .embedding_norm
-                .map(|name| source.norm(name))
-                .transpose()?,
-            blocks: (0..config.num_hidden_layers())
-                .map(|layer| source.block(layer))
-                .collect::<Result<_, _>>()?,
-            final_norm: source
-                .names
-                .final_norm
-                .filter(|_| config.has_final_norm())
-                .map(|name| source.norm(name))
-                .transpose()?,
-            head: source.head(&embedding)?,
-            embedding,
-        })
+        source.model(&all)
+    }
+
+    /// A student in f32 out of its teacher's tensors: as [`load`](Self::load) and
+    /// [`select_blocks`](Self::select_blocks), with no other block in memory.
+    ///
+    /// # Errors
+    /// As these.
+    pub fn load_blocks(
+        config: &Config,
+        tensors: &dyn Tensors,
+        device: &Device,
+        chosen: &[usize],
+    ) -> Result<Self, ModelError> {
+        super::lm::check_blocks(chosen, config.num_hidden_layers())?;
+        let source = Source {
+            config,
+            tensors,
+            names: config.family.names(),
+            device,
+            kept: WeightType::F32,
+        };
+        Ok(source.model(chosen)?.renumbered(chosen))
     }
 }
 
@@ -59,9 +78,31 @@ struct Source<'a> {
     tensors: &'a dyn Tensors,
     names: &'static Names,
     device: &'a Device,
+    kept: WeightType,
 }
 
 impl Source<'_> {
+    /// The model with these of its blocks.
+    fn model(&self, blocks: &[usize]) -> Result<Lm, ModelError> {
+        self.refuse_unknown_biases()?;
+        let norm = |name: Option<&str>| name.map(|name| self.norm(name)).transpose();
+        let (names, ends) = (self.names, self.config.has_final_norm());
+        let embedding = Arc::new(self.table(names.embedding)?);
+        Ok(Lm {
+            config: self.config.clone(),
+            device: self.device.clone(),
+            positions: self.positions()?,
+            embedding_norm: norm(names.embedding_norm)?,
+            blocks: blocks
+                .iter()
+                .map(|layer| self.block(*layer))
+                .collect::<Result<_, _>>()?,
+            final_norm: norm(names.final_norm.filter(|_| ends))?,
+            head: self.head(&embedding)?,
+            embedding,
+        })
+    }
+
     /// A tensor's name in the file, with or without the family's prefix, if it has the given shape.
     ///
     /// Memory is taken only for what was found here, so never more than a few times the file's size,
@@ -100,7 +141,8 @@ impl Source<'_> {
 
     fn table(&self, name: &str) -> Result<Embedding, CheckpointError> {
         let shape = [self.config.vocab_size, self.config.hidden_size];
-        let table = self.host(&format!("{name}.weight"), &shape)?;
+        let name = format!("{name}.weight");
+        let table = self.kept.table(self.tensors, self.find(&name, &shape)?)?;
         Ok(Embedding::new(table, self.config.embedding_scale))
     }
 
@@ -148,35 +190,20 @@ impl Source<'_> {
         for (name, &output) in names.iter().zip(outputs) {
             self.find(&format!("{name}.weight"), &shape(output))?;
         }
-        let mut weight = vec![0.0; input * total];
+        let mut weight = Columns::new(self.kept, [input, total]);
         let mut biases = Vec::new();
-        let mut column = 0;
         for (name, &output) in names.iter().zip(outputs) {
-            let piece = self.host(&format!("{name}.weight"), &shape(output))?;
-            let piece = piece.into_f32();
-            place_columns(
-                &mut weight,
-                total,
-                column,
-                &piece,
-                output,
-                self.names.layout,
-            );
+            let stored = format!("{name}.weight");
+            let stored = self.find(&stored, &shape(output))?;
+            weight.push(self.tensors, stored, self.names.layout)?;
             if bias {
                 biases.extend(self.vector(&format!("{name}.bias"), output)?);
             }
-            column += output;
         }
-        Ok(self.put(weight, bias.then_some(biases), input))
-    }
-
-    /// `[input, outputs]` and its bias, on the device.
-    fn put(&self, weight: Vec<f32>, bias: Option<Vec<f32>>, input: usize) -> Linear {
-        let total = weight.len() / input;
-        Linear {
-            weight: self.parameter(weight, [input, total]),
-            bias: bias.map(|bias| self.parameter(bias, [total])),
-        }
+        Ok(Linear {
+            weight: weight.on(self.device),
+            bias: bias.then(|| self.parameter(biases, [total])),
+        })
     }
 
     fn block(&self, layer: usize) -> Result<Block, CheckpointError> {
@@ -275,7 +302,7 @@ impl Source<'_> {
         let (HeadKind::MaskedLm(activation), Some([dense, norm, bias])) =
             (self.config.head, self.names.masked_lm)
         else {
-            return Ok(Head::new(matrix, None, None, softcap));
+            return Ok(Head::new(matrix, None, None, softcap, self.kept));
         };
         let d = self.config.hidden_size;
         let transform = MaskedLmTransform {
@@ -289,6 +316,7 @@ impl Source<'_> {
             Some(transform),
             Some(bias.into()),
             softcap,
+            self.kept,
         ))
     }
 
@@ -333,28 +361,6 @@ impl Layout {
         match self {
             Self::OutIn => [output, input],
             Self::InOut => [input, output],
-        }
-    }
-}
-
-/// Writes a stored matrix into columns of an `[in, total]` one.
-fn place_columns(
-    weight: &mut [f32],
-    total: usize,
-    column: usize,
-    piece: &[f32],
-    output: usize,
-    layout: Layout,
-) {
-    let input = weight.len() / total;
-    for (i, row) in weight.chunks_exact_mut(total).enumerate() {
-        let row = &mut row[column..column + output];
-        match layout {
-            Layout::InOut => row.copy_from_slice(&piece[i * output..(i + 1) * output]),
-            Layout::OutIn => row
-                .iter_mut()
-                .enumerate()
-                .for_each(|(o, value)| *value = piece[o * input + i]),
         }
     }
 }

@@ -18,13 +18,10 @@ impl Lm {
         let names = self.config.family.names();
         let mut out = vec![(
             format!("{}.weight", names.embedding),
-            self.embedding.table().clone(),
+            self.embedding.table(),
         )];
         if !self.config.tie_word_embeddings {
-            out.push((
-                format!("{}.weight", names.head),
-                self.head.matrix.table().clone(),
-            ));
+            out.push((format!("{}.weight", names.head), self.head.matrix.table()));
         }
         self.put_positions(&mut out).await?;
         for (name, norm) in [

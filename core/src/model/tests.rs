@@ -1,6 +1,9 @@
 //! What must hold for every family, whatever the weights.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(feature = "half-weights")]
+mod kept;
+
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use rand_chacha::ChaCha20Rng;
@@ -328,6 +331,34 @@ fn named_tensors_are_what_was_loaded() {
             values(again.logits(again.hidden_at(&input, &[1, 1, 1]))),
             values(model.logits(model.hidden_at(&input, &[1, 1, 1])))
         );
+    }
+}
+
+#[test]
+fn a_student_read_from_its_teachers_file_is_the_selected_one() {
+    for config in families() {
+        let (teacher, tensors) = (random(&config, 13), Memory(random_tensors(&config, 13)));
+        let selected = teacher.select_blocks(&[2, 0]).unwrap();
+        let load = |chosen: &[usize]| Lm::load_blocks(&config, &tensors, teacher.device(), chosen);
+        let loaded = load(&[2, 0]).unwrap();
+        assert_eq!(loaded.config(), selected.config());
+        let ids = |lm: &Lm| {
+            lm.blocks()
+                .iter()
+                .map(|b| b.mlp.input.weight.id)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&loaded), ids(&selected));
+        let input = teacher.embed(&TokenBatch::padded(&SEQUENCES, 0));
+        assert_eq!(
+            values(loaded.hidden_all(&input)),
+            values(selected.hidden_all(&input))
+        );
+        let missing = load(&[0, 3]);
+        assert!(matches!(
+            missing,
+            Err(ModelError::NoSuchBlock { block: 3, last: 2 })
+        ));
     }
 }
 

@@ -5,6 +5,8 @@ use std::fmt::Debug;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
+#[cfg(feature = "half-weights")]
+use burn::backend::autodiff::ops::unary;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
@@ -101,6 +103,43 @@ pub(super) fn fuse<const N: usize, O: Fused<N>>(op: O, inputs: [Host; N]) -> Hos
     let prepared = Step(op).prepare::<NoCheckpointing>(nodes).compute_bound();
     Host::Traced(match prepared.stateful() {
         OpsKind::Tracked(prepared) => prepared.finish(inputs, output),
+        OpsKind::UnTracked(prepared) => prepared.finish(output),
+    })
+}
+
+/// An operation that is linear in its one input: its way back needs nothing of it, and keeps nothing.
+#[cfg(feature = "half-weights")]
+pub(super) trait Linear: Clone + Debug + Send + 'static {
+    /// The output.
+    fn forward(&self, x: FlexTensor) -> FlexTensor;
+
+    /// The input's slope, from the output's.
+    fn backward(&self, slope: FlexTensor) -> FlexTensor;
+}
+
+/// Runs `op`, and puts it into the graph if its input is in one.
+#[cfg(feature = "half-weights")]
+pub(super) fn trace<L: Linear>(op: L, input: Host) -> Host {
+    #[derive(Debug)]
+    struct Back<L>(L);
+
+    impl<L: Linear> Backward<Flex, 1> for Back<L> {
+        type State = ();
+
+        fn backward(self, ops: Ops<(), 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+            unary::<Flex, _>(ops.parents, ops.node, grads, |slope| self.0.backward(slope));
+        }
+    }
+
+    let traced = match input {
+        Host::Plain(x) => return Host::Plain(op.forward(x)),
+        Host::Traced(traced) => traced,
+    };
+    let node = traced.node();
+    let output = op.forward(traced.into_primitive());
+    let prepared = Back(op).prepare::<NoCheckpointing>([node]).compute_bound();
+    Host::Traced(match prepared.stateful() {
+        OpsKind::Tracked(prepared) => prepared.finish((), output),
         OpsKind::UnTracked(prepared) => prepared.finish(output),
     })
 }

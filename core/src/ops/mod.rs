@@ -17,6 +17,8 @@ mod exp;
 mod gate;
 mod host;
 mod norm;
+mod product;
+mod table;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(crate) mod testing;
@@ -26,3 +28,5 @@ pub(crate) use attention::{Attend, Projected, attend};
 pub(crate) use divergence::divergence;
 pub(crate) use gate::silu_gate;
 pub(crate) use norm::{layer_norm, rms_norm};
+pub(crate) use product::{Way, product};
+pub(crate) use table::Table;

@@ -21,11 +21,12 @@ use crate::config;
 use crate::corpus;
 use crate::device::DeviceChoice;
 use crate::drive::{Job, drive};
+use crate::dtype::Dtype;
 use crate::failure::{Hint, Usage};
 use crate::models;
 use crate::run::{Opened, RunArgs, RunFolder};
 use crate::source::ModelSource;
-use crate::states;
+use crate::states::{self, Of};
 use crate::term::{self, Terminal};
 
 /// Distil a small student out of a large teacher
@@ -159,6 +160,10 @@ pub(crate) struct Args {
         help_heading = "Running"
     )]
     device: DeviceChoice,
+    /// What the teacher's weights are kept in; the student is read from the file and trained in f32
+    #[arg(long, value_enum, default_value_t = Dtype::F32, help_heading = "Running")]
+    #[serde(default, skip_serializing_if = "Dtype::is_f32")]
+    dtype: Dtype,
     /// Steps between checkpoints
     #[arg(
         long,
@@ -203,7 +208,7 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let device = args.device.open(term)?;
     let card = |blocks: &[usize]| json!({ "teacher": source, "blocks": blocks });
     let summary = if args.steps == 0 {
-        let teacher = models::load(&source, &device, term)?;
+        let teacher = models::load(&source, &device, Dtype::F32, term)?;
         let blocks = blocks(&args, &teacher.lm);
         let student = teacher.lm.select_blocks(&blocks)?;
         release(&student, &teacher.tokenizer, &card(&blocks), &run)?
@@ -231,7 +236,7 @@ fn start(
     run: &RunFolder,
     term: &Terminal,
 ) -> Result<(Run, Tokenizer, Vec<usize>)> {
-    let teacher = models::load(source, device, term)?;
+    let teacher = models::load(source, device, args.dtype, term)?;
     let texts = corpus::Texts {
         plain: &args.text,
         column: &args.text_column,
@@ -243,11 +248,21 @@ fn start(
         seed: args.seed.into(),
     };
     let corpus = corpus::read(&texts, &teacher, term)?;
-    let states = states::of(&teacher, source, &corpus, args.micro_batch, run, term)?;
+    let of = Of {
+        source,
+        dtype: args.dtype,
+    };
+    let states = states::of(&teacher, &of, &corpus, args.micro_batch, run, term)?;
     let blocks = blocks(args, &teacher.lm);
-    let student = teacher.lm.select_blocks(&blocks)?;
     let tokenizer = teacher.tokenizer.clone();
+    let exact = args.dtype.is_f32();
+    let selected = exact.then(|| teacher.lm.select_blocks(&blocks));
     drop(teacher);
+    let student = match selected {
+        Some(student) => student?,
+        // Rounded weights are no start for a training in f32.
+        None => models::student(source, &blocks, device)?,
+    };
     let checkpoint = run.checkpoint()?;
     let starting = Distiller::start(
         student,

@@ -16,6 +16,7 @@ use super::values;
 use crate::classify::class_logits;
 use crate::data::Rows;
 use crate::device::DeviceChoice;
+use crate::dtype::Dtype;
 use crate::failure::{Hint, Usage};
 use crate::models::{self, Loaded};
 use crate::source::ModelSource;
@@ -68,6 +69,10 @@ pub(crate) struct Args {
     /// auto, cpu, cuda[:i], wgpu[:i] or vulkan[:i]
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
+    /// What the weights of all models are kept in; everything else stays f32
+    #[arg(long, value_enum, default_value_t = Dtype::F32)]
+    #[serde(default, skip_serializing_if = "Dtype::is_f32")]
+    dtype: Dtype,
     /// Settings from a TOML file; flags win
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -98,11 +103,11 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     }
     let device = args.device.open(term)?;
     let answering = Answering {
-        model: models::load(&source, &device, term)?,
+        model: models::load(&source, &device, args.dtype, term)?,
         student: args
             .student
             .as_ref()
-            .map(|student| models::load(student, &device, term))
+            .map(|student| models::load(student, &device, args.dtype, term))
             .transpose()?,
         prompt: args.prompt.as_deref().map(prompts::soft).transpose()?,
         task: &task,

@@ -9,6 +9,7 @@ use post_core::report::{Align, Table};
 use serde_json::json;
 
 use crate::device::DeviceChoice;
+use crate::dtype::Dtype;
 use crate::failure::Hint;
 use crate::source::ModelSource;
 use crate::term::{self, Terminal};
@@ -53,6 +54,9 @@ pub(crate) struct Args {
     /// auto, cpu, cuda[:i], wgpu[:i] or vulkan[:i]
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
+    /// What the weights are kept in; everything else stays f32. Two bytes a number halve the memory
+    #[arg(long, value_enum, default_value_t = Dtype::F32)]
+    dtype: Dtype,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -73,7 +77,7 @@ pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
     };
     let position = args.position.unwrap_or(ids.len().saturating_sub(1));
     let device = args.device.open(term)?;
-    let lm = models::place(&checkpoint, &args.model, &device, term)?;
+    let lm = models::place(&checkpoint, &args.model, &device, args.dtype, term)?;
     let logits = pollster::block_on(logits_at(&lm, &ids, position, prompt.as_ref()))
         .with_context(|| format!("could not pass the text through {}", args.model))?;
     if args.json {

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::values;
 use crate::device::DeviceChoice;
+use crate::dtype::Dtype;
 use crate::failure::{Hint, Usage};
 use crate::models::{self, Loaded};
 use crate::progress::Progress;
@@ -62,6 +63,10 @@ pub(crate) struct Args {
     /// auto, cpu, cuda[:i], wgpu[:i] or vulkan[:i]
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
+    /// What the weights are kept in; everything else stays f32
+    #[arg(long, value_enum, default_value_t = Dtype::F32)]
+    #[serde(default, skip_serializing_if = "Dtype::is_f32")]
+    dtype: Dtype,
     /// Write here instead of to the standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -82,7 +87,7 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
         return Err(Usage("there is nothing to continue".into()))
             .hint("give a beginning: --start 'A critic wrote about the film:'");
     }
-    let model = models::load(&source, &args.device.open(term)?, term)?;
+    let model = models::load(&source, &args.device.open(term)?, args.dtype, term)?;
     let mut lines = String::new();
     for passage in passages(&args, &model, term)? {
         lines += &format!("{}\n", json!({ "text": passage }));

@@ -13,6 +13,7 @@ use serde_json::json;
 use super::values;
 use crate::classify::class_logits;
 use crate::device::DeviceChoice;
+use crate::dtype::Dtype;
 use crate::source::ModelSource;
 use crate::term::{self, Terminal};
 use crate::{config, data, models, prompts};
@@ -57,6 +58,10 @@ pub(crate) struct Args {
     /// auto, cpu, cuda[:i], wgpu[:i] or vulkan[:i]
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
+    /// What the student's weights are kept in; everything else stays f32
+    #[arg(long, value_enum, default_value_t = Dtype::F32)]
+    #[serde(default, skip_serializing_if = "Dtype::is_f32")]
+    dtype: Dtype,
     /// Settings from a TOML file; flags win
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -84,7 +89,7 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let prompt = prompts::soft(&config::required(args.prompt, "prompt")?)?;
     let source = config::required(args.student, "student")?;
     let files = post_data::files::expand(config::some(&args.public, "public")?)?;
-    let student = models::load(&source, &args.device.open(term)?, term)?;
+    let student = models::load(&source, &args.device.open(term)?, args.dtype, term)?;
     let score = |file: PathBuf| {
         let mut rows = data::rows(std::slice::from_ref(&file), &task, Labels::Unused, term)?;
         rows.draw(args.max_rows as usize, args.seed.into());

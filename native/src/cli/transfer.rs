@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::values;
 use crate::device::DeviceChoice;
 use crate::drive::{Job, drive};
+use crate::dtype::Dtype;
 use crate::failure::Hint;
 use crate::models::{self, Loaded};
 use crate::progress::Progress;
@@ -133,6 +134,10 @@ pub(crate) struct Args {
         help_heading = "Running"
     )]
     device: DeviceChoice,
+    /// What both models' frozen weights are kept in; prompt, losses and optimiser stay f32
+    #[arg(long, value_enum, default_value_t = Dtype::F32, help_heading = "Running")]
+    #[serde(default, skip_serializing_if = "Dtype::is_f32")]
+    dtype: Dtype,
     /// Steps between checkpoints
     #[arg(
         long,
@@ -203,9 +208,9 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     };
     let started = Instant::now();
     let device = args.device.open(term)?;
-    let student = models::load(&student, &device, term)?;
+    let student = models::load(&student, &device, args.dtype, term)?;
     prompt.fits(&student.name, student.lm.config().hidden_size)?;
-    let teacher = models::load(&teacher, &device, term)?;
+    let teacher = models::load(&teacher, &device, args.dtype, term)?;
     let inputs = Inputs {
         student,
         teacher,

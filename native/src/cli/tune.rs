@@ -22,6 +22,7 @@ use super::values;
 use crate::data::Rows;
 use crate::device::DeviceChoice;
 use crate::drive::{Job, drive};
+use crate::dtype::Dtype;
 use crate::failure::{Hint, Usage};
 use crate::ledgers::{self, Request};
 use crate::models::{self, Loaded};
@@ -162,6 +163,11 @@ pub(crate) struct Args {
         help_heading = "Running"
     )]
     pub(super) device: DeviceChoice,
+    /// What the student's frozen weights are kept in; prompt, losses and optimiser stay f32, and the
+    /// guarantee is the same
+    #[arg(long, value_enum, default_value_t = Dtype::F32, help_heading = "Running")]
+    #[serde(default, skip_serializing_if = "Dtype::is_f32")]
+    pub(super) dtype: Dtype,
     /// Steps between checkpoints
     #[arg(
         long,
@@ -226,7 +232,7 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
         Opened::Finished(run) => return already(&run, &args, term),
     };
     let rows = data::rows(files, &task, Labels::Required, term)?;
-    let student = models::load(&source, &args.device.open(term)?, term)?;
+    let student = models::load(&source, &args.device.open(term)?, args.dtype, term)?;
     let started = Instant::now();
     let checkpoint = run.checkpoint()?;
     let mut tuner = start(&args, &student, &task, &rows, checkpoint.as_deref(), term)?;

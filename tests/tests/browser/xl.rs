@@ -207,7 +207,7 @@ async fn it_is_loaded_and_makes_a_step_in_the_memory_of_a_tab() {
     assert_eq!(why, None);
     let file = bundle(&storage).await;
     let lm = Arc::new(load(&file, &Device::flex()).await);
-    assert_eq!(lm.embedding().table().byte_len(), 2 * VOCABULARY * WIDTH);
+    assert_eq!(lm.embedding().byte_len(), 2 * VOCABULARY * WIDTH);
     let loaded = taken();
     let usual = suggest::micro_batch(LENGTHS.0 + LENGTHS.1, lm.config());
     assert_eq!(usual, 8);

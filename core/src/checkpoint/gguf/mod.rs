@@ -12,7 +12,7 @@ mod view;
 
 use std::collections::BTreeMap;
 
-use super::{CheckpointError, HostData, HostTensor, SharedBytes};
+use super::{CheckpointError, HostData, HostTensor, SharedBytes, read_once};
 pub use dequant::Kind;
 pub use header::TensorInfo;
 pub use value::{Array, Value};
@@ -127,7 +127,7 @@ impl Gguf {
         let info = self.info(name)?;
         Ok(HostTensor {
             shape: info.shape.clone(),
-            data: dequant::decode(info.kind, self.data(info)),
+            data: self.read(info, dequant::decode),
         })
     }
 
@@ -138,7 +138,7 @@ impl Gguf {
     /// [`CheckpointError::MissingTensor`].
     pub fn tensor_f16(&self, name: &str) -> Result<HostTensor, CheckpointError> {
         let info = self.info(name)?;
-        let data = dequant::decode_f16(info.kind, self.data(info));
+        let data = self.read(info, dequant::decode_f16);
         Ok(HostTensor {
             shape: info.shape.clone(),
             data: HostData::F16(data),
@@ -166,8 +166,9 @@ impl Gguf {
         self.bytes.as_ref().as_ref()
     }
 
-    /// A tensor's bytes; [`header::read`] has checked that the range lies in the file.
-    fn data(&self, info: &TensorInfo) -> &[u8] {
-        &self.file()[info.range.clone()]
+    /// Decodes a tensor's bytes; [`header::read`] has checked that the range lies in the file.
+    fn read<R>(&self, info: &TensorInfo, decode: impl FnOnce(Kind, &[u8]) -> R) -> R {
+        let decode = |bytes: &[u8]| decode(info.kind, bytes);
+        read_once(&self.bytes, info.range.clone(), decode)
     }
 }

@@ -78,7 +78,12 @@ pub(super) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
         .hint("leave --rank out: the guarantee does not depend on it");
     }
     let rows = data::rows(files, &task, Labels::Required, term)?;
-    let student = models::load(&source, &args.tune.device.open(term)?, term)?;
+    let student = models::load(
+        &source,
+        &args.tune.device.open(term)?,
+        args.tune.dtype,
+        term,
+    )?;
     let encoder = student.encoder(&task, args.tune.num_virtual_tokens)?;
     let (planted, examples) = plant(&args, &student, &task, rows.encode(&encoder)?)?;
     let verdict = attack(&args, &student, &encoder, &planted, examples, term)?;

@@ -109,7 +109,12 @@ pub(super) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
         }
     };
     let rows = data::rows(files, &task, Labels::Required, term)?;
-    let student = models::load(&source, &args.tune.device.open(term)?, term)?;
+    let student = models::load(
+        &source,
+        &args.tune.device.open(term)?,
+        args.tune.dtype,
+        term,
+    )?;
     let encoder = student.encoder(&task, args.tune.num_virtual_tokens)?;
     let started = Instant::now();
     let mut examples = rows.encode(&encoder)?;

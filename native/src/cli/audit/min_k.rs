@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{values, with_interval};
 use crate::device::DeviceChoice;
+use crate::dtype::Dtype;
 use crate::failure::{Hint, Usage};
 use crate::models::{self, Loaded};
 use crate::progress::Progress;
@@ -47,6 +48,9 @@ pub(super) struct Args {
     /// auto, cpu, cuda[:i], wgpu[:i] or vulkan[:i]
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
+    /// What the weights are kept in; everything else stays f32
+    #[arg(long, value_enum, default_value_t = Dtype::F32)]
+    dtype: Dtype,
     /// Decides the resamples behind the intervals
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     seed: u32,
@@ -77,7 +81,7 @@ pub(super) fn run(args: &Args, term: &Terminal) -> Result<()> {
     let texts = texts
         .iter()
         .flat_map(|(member, texts)| texts.iter().map(move |text| (*member, text)));
-    let model = models::load(&args.model, &args.device.open(term)?, term)?;
+    let model = models::load(&args.model, &args.device.open(term)?, args.dtype, term)?;
     if !model.lm.config().causal {
         return Err(Usage(format!("{} predicts no next token", args.model)))
             .hint("Min-K% needs a causal model, as GPT-2 or Llama are");

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::values;
 use crate::device::DeviceChoice;
+use crate::dtype::Dtype;
 use crate::failure::Hint;
 use crate::models;
 use crate::source::ModelSource;
@@ -181,7 +182,7 @@ struct Found {
 /// When a model can't be loaded, the pair is of two widths, or a text doesn't fit.
 pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
     let device = args.device.open(term)?;
-    let load = |source| models::place(&models::open(source)?, source, &device, term);
+    let load = |source| models::place(&models::open(source)?, source, &device, Dtype::F32, term);
     let (student, teacher) = (load(&args.student)?, load(&args.teacher)?);
     let (small, large) = (student.config().hidden_size, teacher.config().hidden_size);
     ensure!(
