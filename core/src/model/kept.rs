@@ -134,7 +134,7 @@ impl Columns {
                 return self.put(rounded.numbers(), name, layout);
             }
             #[cfg(not(feature = "half-weights"))]
-            _ => unreachable!("a model in f32 takes every type"),
+            _ => unreachable!("{name}: a model in f32 takes every type"),
         };
         Ok(())
     }
