@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod beside;
 mod data;
 mod fetch;
 mod fuzz;

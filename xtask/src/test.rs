@@ -1,10 +1,12 @@
 //! `cargo xtask test`: every check and test there is, one after the other, and what each took.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+use crate::beside::Beside;
 use crate::shell::{self, NATIVE, cargo, minutes, path_with, say};
 use crate::{fetch, quickstart, tidy, tools, web};
 
@@ -18,30 +20,74 @@ pub(crate) struct Args {
 /// A part of the test run.
 struct Part {
     name: &'static str,
-    run: fn() -> Result<()>,
+    run: fn(&mut Page) -> Result<()>,
+}
+
+/// The page that the journeys go through. Linking it keeps one core busy for minutes, so in a whole run it is
+/// built beside the parts that don't need it.
+enum Page {
+    /// Not yet; whoever needs it, builds it.
+    Missing,
+    /// Being built.
+    Beside(Beside),
+    /// There.
+    Built,
+}
+
+impl Page {
+    /// Begins to build it. What `rustup` and Debian's packages have to install, is installed first: they
+    /// don't work side by side.
+    fn begin() -> Result<Self> {
+        tools::wasm_target()?;
+        tools::chromedriver()?;
+        tools::wasm_opt()?;
+        let (folder, said) = (place()?, place()?.with_extension("log"));
+        std::fs::create_dir_all(&folder)?;
+        let folder = folder.to_string_lossy();
+        let build = ["web", "--build-only", "--dist", &folder];
+        Ok(Self::Beside(Beside::start(&build, &said)?))
+    }
+
+    /// Waits for it, if it is being built.
+    fn wait(&mut self) -> Result<()> {
+        if let Self::Beside(beside) = std::mem::replace(self, Self::Missing) {
+            beside.finish().context("the page was not built")?;
+            *self = Self::Built;
+        }
+        Ok(())
+    }
+}
+
+/// Where the journeys' page lies.
+fn place() -> Result<PathBuf> {
+    let root = std::env::current_dir()?;
+    Ok(root.join(shell::target()).join("journey").join("page"))
 }
 
 /// Cheap ones first: what fails soon tells soon.
 const PARTS: [Part; 7] = [
     Part {
         name: "model",
-        run: model,
+        run: |_| model(),
     },
     Part {
         name: "tidy",
-        run: || tidy::run(&tidy::Args::default()),
+        run: |_| tidy::run(&tidy::Args::default()),
     },
     Part {
         name: "native",
-        run: native,
+        run: |_| native(),
     },
     Part {
         name: "doc",
-        run: doc,
+        run: |_| doc(),
     },
     Part {
         name: "browser",
-        run: browser,
+        run: |page| {
+            page.wait()?;
+            in_tab(&[])
+        },
     },
     Part {
         name: "journey",
@@ -49,7 +95,7 @@ const PARTS: [Part; 7] = [
     },
     Part {
         name: "cuda",
-        run: cuda,
+        run: |_| cuda(),
     },
 ];
 
@@ -66,9 +112,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         |part: &&Part| args.only.is_empty() || args.only.iter().any(|name| name == part.name);
     let begin = Instant::now();
     let mut times = Vec::new();
+    let mut page = match args.only.is_empty() {
+        true => Page::begin()?,
+        false => Page::Missing,
+    };
     for part in PARTS.iter().filter(chosen) {
         let start = Instant::now();
-        let result = (part.run)();
+        let result = (part.run)(&mut page);
         times.push((part.name, start.elapsed()));
         if let Err(error) = result {
             say(&format!("FAILED in `{}` ({})", part.name, table(&times)));
@@ -119,12 +169,8 @@ fn cuda() -> Result<()> {
     shell::run(cargo("check").args(args).env("DOCS_RS", "1"))
 }
 
-/// The tests that run in a tab of headless Chromium; its arguments are in `tests/webdriver.json`.
-fn browser() -> Result<()> {
-    in_tab(&[])
-}
-
-/// The tests in a tab that the arguments choose.
+/// The tests in a tab of headless Chromium that the arguments choose; Chromium's own are in
+/// `tests/webdriver.json`.
 ///
 /// # Errors
 /// When one fails, or a tool is missing.
@@ -149,33 +195,52 @@ pub(crate) fn in_tab(args: &[&str]) -> Result<()> {
 }
 
 /// What a person does, from outside: the built page in headless Chromium, served by `post-native`.
-fn journey() -> Result<()> {
+fn journey(built: &mut Page) -> Result<()> {
     let driver = tools::chromedriver()?;
-    let folder = std::env::current_dir()?
-        .join(shell::target())
-        .join("journey");
-    let (page, student) = (folder.join("page"), folder.join("student.post.safetensors"));
-    web::build(&page)?;
+    let page = place()?;
+    built.wait()?;
+    if !matches!(built, Page::Built) {
+        web::build(&page)?;
+    }
+    let folder = page.parent().context("the page lies in a folder")?;
+    let student = folder.join("student.post.safetensors");
     let program = shell::build_tool()?;
     quickstart::complete(&program, &student)?;
     let axe = std::path::absolute(fetch::fetch(&fetch::AXE)?)?;
     say("Testing the journeys through the page");
-    let mut command = cargo("test");
-    command
-        .args(NATIVE)
-        .args(["--features", "post-tests/journey", "--test", "journey"]);
-    // A tab that computes takes the machine for itself.
-    command.args(["--", "--test-threads", "1"]);
-    command
-        .env("CHROMEDRIVER", driver)
-        .env("POST_JOURNEY_NATIVE", std::path::absolute(program)?)
-        .env("POST_JOURNEY_PAGE", page)
-        .env("POST_JOURNEY_STUDENT", student)
-        .env("POST_JOURNEY_AXE", axe)
-        .env("POST_JOURNEY_OUTPUT", &folder);
+    let alone = ALONE.iter().copied();
+    let others = ALONE.iter().flat_map(|name| ["--skip", name]);
+    let turns: [Vec<&str>; 2] = [
+        ["--test-threads", "2"].into_iter().chain(others).collect(),
+        ["--test-threads", "1"].into_iter().chain(alone).collect(),
+    ];
     let look = format!("the screenshots are in {}", folder.display());
-    shell::run(&mut command).context(look)
+    for turn in turns {
+        let mut command = cargo("test");
+        command
+            .args(NATIVE)
+            .args([
+                "--features",
+                "post-tests/journey",
+                "--test",
+                "journey",
+                "--",
+            ])
+            .args(turn)
+            .env("CHROMEDRIVER", &driver)
+            .env("POST_JOURNEY_NATIVE", std::path::absolute(&program)?)
+            .env("POST_JOURNEY_PAGE", &page)
+            .env("POST_JOURNEY_STUDENT", &student)
+            .env("POST_JOURNEY_AXE", &axe)
+            .env("POST_JOURNEY_OUTPUT", folder);
+        shell::run(&mut command).with_context(|| look.clone())?;
+    }
+    Ok(())
 }
+
+/// Journeys that watch what a thread does, or compute for long: each takes the machine for itself. The others
+/// wait for the browser more than they compute.
+const ALONE: [&str; 3] = ["faster::", "real::", "smooth::"];
 
 #[cfg(test)]
 mod tests {

@@ -19,7 +19,7 @@ use super::traces::Traces;
 use super::wire::{Refused, Wire};
 
 /// A slow machine is not a failing one.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_millis(100);
 /// The key of an element's id in the protocol.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";

@@ -64,7 +64,7 @@ impl Options {
             all["goog:chromeOptions"]["perfLoggingPrefs"] =
                 json!({ "enableNetwork": false, "traceCategories": TRACED });
         }
-        all["timeouts"] = json!({ "script": 120_000, "pageLoad": 120_000 });
+        all["timeouts"] = json!({ "script": 300_000, "pageLoad": 300_000 });
         all
     }
 }

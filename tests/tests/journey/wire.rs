@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use ureq::Agent;
 
 /// No command takes longer than the longest script may.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(400);
 /// Screenshots are sent as text.
 const MOST: u64 = 256 << 20;
 

@@ -20,6 +20,9 @@ pub(crate) struct Args {
     /// Only build
     #[arg(long)]
     build_only: bool,
+    /// Where the page is built
+    #[arg(long, value_name = "FOLDER", default_value = DIST)]
+    dist: PathBuf,
     /// Only shrink, bind and seal what Trunk has compiled, into its folder; `Trunkfile` calls this
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["build_only", "port"])]
     finish: Option<PathBuf>,
@@ -44,10 +47,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(folder) = &args.finish {
         return build::finish(folder);
     }
-    build::run(Path::new(DIST))?;
+    build::run(&args.dist)?;
     if args.build_only {
-        say(&format!("The page is in {DIST}"));
+        say(&format!("The page is in {}", args.dist.display()));
         return Ok(());
     }
-    serve::run(Path::new(DIST), args.port)
+    serve::run(&args.dist, args.port)
 }
