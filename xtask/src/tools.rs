@@ -29,7 +29,7 @@ const WASM_BINDGEN: Tool = Tool {
     version: "0.2.130",
     program: "wasm-bindgen",
     // Not by its lock file, which names yanked crates. The driver that it talks to is on this machine, so it
-    // needs no TLS, which takes as long to build as the rest.
+    // needs no TLS.
     how: &[
         "--no-default-features",
         "--bin=wasm-bindgen",
