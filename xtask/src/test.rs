@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check and test there is, one after the other, and what each took.
+//! `cargo xtask test`: every check and test there is, part by part, and what each took.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -50,10 +50,13 @@ impl Page {
 
     /// Waits for it, if it is being built.
     fn wait(&mut self) -> Result<()> {
-        if let Self::Beside(beside) = std::mem::replace(self, Self::Missing) {
-            beside.finish().context("the page was not built")?;
-            *self = Self::Built;
-        }
+        *self = match std::mem::replace(self, Self::Missing) {
+            Self::Beside(beside) => {
+                beside.finish().context("the page was not built")?;
+                Self::Built
+            }
+            other => other,
+        };
         Ok(())
     }
 }
@@ -204,7 +207,7 @@ fn journey(built: &mut Page) -> Result<()> {
     }
     let folder = page.parent().context("the page lies in a folder")?;
     let student = folder.join("student.post.safetensors");
-    let program = shell::build_tool()?;
+    let program = shell::build_tested_tool()?;
     quickstart::complete(&program, &student)?;
     let axe = std::path::absolute(fetch::fetch(&fetch::AXE)?)?;
     say("Testing the journeys through the page");
@@ -243,8 +246,22 @@ fn journey(built: &mut Page) -> Result<()> {
 const ALONE: [&str; 3] = ["faster::", "real::", "smooth::"];
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_that_is_built_stays_built() {
+        let said = tempfile::NamedTempFile::new().unwrap();
+        let mut page = Page::Beside(Beside::start(&["--list"], said.path()).unwrap());
+        for _ in 0..2 {
+            page.wait().unwrap();
+            assert!(matches!(page, Page::Built));
+        }
+        let mut page = Page::Missing;
+        page.wait().unwrap();
+        assert!(matches!(page, Page::Missing));
+    }
 
     #[test]
     fn the_summary_names_every_part_with_its_time() {
