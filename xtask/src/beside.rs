@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::shell::say;
 
-/// This program once more, with other arguments. It is ended when this is dropped.
+/// This program once more, with other arguments. It is ended when this is dropped; a compiler that it called
+/// ends what it is at.
 pub(crate) struct Beside {
     child: Child,
     said: PathBuf,
@@ -66,13 +67,12 @@ mod tests {
     /// The tests' own program stands for the chores': it takes these arguments, too.
     #[test]
     fn it_ends_well_or_not_and_what_it_said_is_kept() {
-        let said = std::env::temp_dir().join(format!("beside-{}", std::process::id()));
-        Beside::start(&["--list"], &said).unwrap().finish().unwrap();
-        let kept = fs::read_to_string(&said).unwrap();
+        let said = tempfile::NamedTempFile::new().unwrap();
+        let start = |argument| Beside::start(&[argument], said.path()).unwrap();
+        start("--list").finish().unwrap();
+        let kept = fs::read_to_string(said.path()).unwrap();
         assert!(kept.contains("it_ends_well_or_not"), "{kept}");
-        let wrong = Beside::start(&["--no-such-argument"], &said).unwrap();
-        let error = wrong.finish().unwrap_err().to_string();
-        assert!(error.contains("failed"), "{error}");
-        fs::remove_file(said).unwrap();
+        let error = start("--no-such-argument").finish().unwrap_err();
+        assert!(error.to_string().contains("failed"), "{error}");
     }
 }

@@ -41,7 +41,8 @@ impl Page {
         tools::wasm_target()?;
         tools::chromedriver()?;
         tools::wasm_opt()?;
-        let (folder, said) = (place()?, place()?.with_extension("log"));
+        let folder = place()?;
+        let said = folder.with_extension("log");
         std::fs::create_dir_all(&folder)?;
         let folder = folder.to_string_lossy();
         let build = ["web", "--build-only", "--dist", &folder];
@@ -197,6 +198,9 @@ pub(crate) fn in_tab(args: &[&str]) -> Result<()> {
     shell::run(&mut command).context("the browser tests did not pass")
 }
 
+/// Journeys that watch what a thread does, or compute for long: each takes the machine for itself.
+const ALONE: [&str; 3] = ["faster::", "real::", "smooth::"];
+
 /// What a person does, from outside: the built page in headless Chromium, served by `post-native`.
 fn journey(built: &mut Page) -> Result<()> {
     let driver = tools::chromedriver()?;
@@ -240,10 +244,6 @@ fn journey(built: &mut Page) -> Result<()> {
     }
     Ok(())
 }
-
-/// Journeys that watch what a thread does, or compute for long: each takes the machine for itself. The others
-/// wait for the browser more than they compute.
-const ALONE: [&str; 3] = ["faster::", "real::", "smooth::"];
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -3,6 +3,7 @@
 use burn::tensor::{DType, Device, Element, Tensor, TensorData};
 
 use super::TokenBatch;
+use super::kept::tensor_data;
 use crate::checkpoint::{HostData, HostTensor};
 use crate::ops::Table;
 
@@ -19,12 +20,9 @@ pub struct Embedding {
 impl Embedding {
     /// A table of shape `[V, d]`, whose rows enter the model multiplied by `scale`.
     pub(super) fn new(table: HostTensor, scale: f64) -> Self {
+        let shape = [table.shape[0], table.shape[1]];
         Self {
-            table: Table::new(match table.data {
-                HostData::F32(numbers) => TensorData::new(numbers, table.shape),
-                HostData::F16(numbers) => TensorData::new(numbers, table.shape),
-                HostData::BF16(numbers) => TensorData::new(numbers, table.shape),
-            }),
+            table: Table::new(tensor_data(table.data, shape)),
             scale: scale as f32,
         }
     }

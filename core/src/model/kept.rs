@@ -66,6 +66,15 @@ impl WeightType {
     }
 }
 
+/// A matrix as burn takes it, in its own type; nothing is copied.
+pub(super) fn tensor_data(numbers: HostData, shape: [usize; 2]) -> TensorData {
+    match numbers {
+        HostData::F32(x) => TensorData::new(x, shape),
+        HostData::F16(x) => TensorData::new(x, shape),
+        HostData::BF16(x) => TensorData::new(x, shape),
+    }
+}
+
 /// A matrix `[in, total]` that is put together of stored ones.
 pub(super) struct Columns {
     numbers: HostData,
@@ -142,11 +151,7 @@ impl Columns {
     /// `[in, total]`, a frozen parameter on a device.
     pub(super) fn on(self, device: &Device) -> Param<Tensor<2>> {
         let shape = [self.input, self.total];
-        let data = match self.numbers {
-            HostData::F32(x) => TensorData::new(x, shape),
-            HostData::F16(x) => TensorData::new(x, shape),
-            HostData::BF16(x) => TensorData::new(x, shape),
-        };
+        let data = tensor_data(self.numbers, shape);
         device.memory_persistent_allocations(data, |data| {
             let kept = data.dtype();
             Param::from_tensor(Tensor::from_data(data, (device, kept)))

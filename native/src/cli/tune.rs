@@ -232,7 +232,7 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
         Opened::Finished(run) => return already(&run, &args, term),
     };
     let rows = data::rows(files, &task, Labels::Required, term)?;
-    let student = models::load(&source, &args.device.open(term)?, args.dtype, term)?;
+    let student = load(&args, &source, term)?;
     let started = Instant::now();
     let checkpoint = run.checkpoint()?;
     let mut tuner = start(&args, &student, &task, &rows, checkpoint.as_deref(), term)?;
@@ -242,6 +242,14 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let summary = release(tuned, &folder, &source, &student, &task, term)?;
     run.finish(started.elapsed(), &summary)?;
     say(&summary, args.json)
+}
+
+/// The student, as the flags have it.
+///
+/// # Errors
+/// As [`models::load`].
+pub(super) fn load(args: &Args, source: &ModelSource, term: &Terminal) -> Result<Loaded> {
+    models::load(source, &args.device.open(term)?, args.dtype, term)
 }
 
 /// The run had finished before: its summary again.

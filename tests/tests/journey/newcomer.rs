@@ -33,7 +33,10 @@ fn from_a_table_to_a_prompt_that_the_provider_takes() {
     let browser = Browser::start("newcomer", &Options::default());
     browser.arrive(&served.url(""));
     look(&browser, "1-arrived");
+    let stands_out = || browser.count("#bundles [data-part=load].primary");
+    assert_eq!(stands_out(), 1);
     browser.load_student();
+    assert_eq!(stands_out(), 0);
     look(&browser, "2-loaded");
     let origin = served.origin.clone();
     // From here on there is no server any more: whatever still asked it for something would fail.

@@ -100,7 +100,7 @@ async fn ask(
     let (classifier, examples) = ready(student, data, prompt, std::slice::from_ref(row))?;
     let example = examples.first().context("the text has no tokens")?;
     let tokens = prompt.map_or(0, SoftPrompt::num_virtual_tokens);
-    student.micro_batch(example.ids.len() + tokens)?;
+    student.fits(example.ids.len() + tokens)?;
     let mut logits = classifier.class_logits(&[example]).await?;
     let logits = logits.pop().context("the model gave no answer")?;
     Ok((logits, example.removed))

@@ -322,7 +322,7 @@ impl Session {
         let odds = post_core::dp::Odds::of(plan.epsilon(), plan.delta());
         let both = self.student.as_ref().zip(self.data.as_ref());
         if let Some((student, data)) = both {
-            student.micro_batch(data.longest + settings.num_virtual_tokens)?;
+            student.fits(data.longest + settings.num_virtual_tokens)?;
         }
         let seconds = both.map(|(student, data)| {
             let places = data.mean + settings.num_virtual_tokens as f64;

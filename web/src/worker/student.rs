@@ -214,21 +214,29 @@ impl Student {
         Ok(tune::text_init(&self.lm, encoder, length)?)
     }
 
-    /// Examples of so many places, prompt included, that go through it together.
+    /// Whether an example of so many places, prompt included, can go through it.
     ///
     /// # Errors
-    /// When one alone is too much for a graphics card.
-    pub(super) fn micro_batch(&self, longest: usize) -> Result<usize> {
-        let config = self.lm.config();
+    /// When it is too much for a graphics card.
+    pub(super) fn fits(&self, longest: usize) -> Result<()> {
         if self.kind == DeviceKind::WebGpu {
-            let places = suggest::places(config);
+            let places = suggest::places(self.lm.config());
             ensure!(
                 longest <= places,
                 "prompt and longest text take {longest} places, and a graphics card has buffers for {places}; \
                  let the longest text have fewer tokens, or compute on the processor"
             );
         }
-        Ok(suggest::micro_batch(longest, config))
+        Ok(())
+    }
+
+    /// Examples of so many places, prompt included, that go through it together.
+    ///
+    /// # Errors
+    /// As [`fits`](Self::fits).
+    pub(super) fn micro_batch(&self, longest: usize) -> Result<usize> {
+        self.fits(longest)?;
+        Ok(suggest::micro_batch(longest, self.lm.config()))
     }
 
     /// What PEFT wants to know of the model.

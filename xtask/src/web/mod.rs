@@ -24,7 +24,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FOLDER", default_value = DIST)]
     dist: PathBuf,
     /// Only shrink, bind and seal what Trunk has compiled, into its folder; `Trunkfile` calls this
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["build_only", "port"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["build_only", "dist", "port"])]
     finish: Option<PathBuf>,
     /// Port on 127.0.0.1
     #[arg(long, default_value_t = 8080)]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{thrown_away, tune, values};
 use crate::failure::{Hint, Usage};
-use crate::models::{self, Loaded};
+use crate::models::Loaded;
 use crate::progress::Progress;
 use crate::term::{self, Terminal};
 use crate::{config, data};
@@ -78,12 +78,7 @@ pub(super) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
         .hint("leave --rank out: the guarantee does not depend on it");
     }
     let rows = data::rows(files, &task, Labels::Required, term)?;
-    let student = models::load(
-        &source,
-        &args.tune.device.open(term)?,
-        args.tune.dtype,
-        term,
-    )?;
+    let student = tune::load(&args.tune, &source, term)?;
     let encoder = student.encoder(&task, args.tune.num_virtual_tokens)?;
     let (planted, examples) = plant(&args, &student, &task, rows.encode(&encoder)?)?;
     let verdict = attack(&args, &student, &encoder, &planted, examples, term)?;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{thrown_away, tune, with_interval};
 use crate::failure::{Hint, Usage};
-use crate::models::{self, Loaded};
+use crate::models::Loaded;
 use crate::progress::Progress;
 use crate::run::{Opened, RunFolder};
 use crate::term::{self, Terminal};
@@ -109,12 +109,7 @@ pub(super) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
         }
     };
     let rows = data::rows(files, &task, Labels::Required, term)?;
-    let student = models::load(
-        &source,
-        &args.tune.device.open(term)?,
-        args.tune.dtype,
-        term,
-    )?;
+    let student = tune::load(&args.tune, &source, term)?;
     let encoder = student.encoder(&task, args.tune.num_virtual_tokens)?;
     let started = Instant::now();
     let mut examples = rows.encode(&encoder)?;
