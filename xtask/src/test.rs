@@ -20,46 +20,76 @@ pub(crate) struct Args {
 /// A part of the test run.
 struct Part {
     name: &'static str,
-    run: fn(&mut Page) -> Result<()>,
+    run: fn(&mut Ahead) -> Result<()>,
 }
 
-/// The page that the journeys go through. Linking it keeps one core busy for minutes, so in a whole run it is
-/// built beside the parts that don't need it.
-enum Page {
-    /// Not yet; whoever needs it, builds it.
+/// What a whole run does beside the parts that don't need it: parts that keep one core busy leave the other to it.
+struct Ahead {
+    whole: bool,
+    /// The page that the journeys go through, beside everything native.
+    page: Chore,
+    /// The CUDA build's check, beside the tests in a tab.
+    cuda: Chore,
+}
+
+/// Something that may be done beside the parts.
+enum Chore {
+    /// Not begun; whoever needs it, does it.
     Missing,
-    /// Being built.
+    /// Being done.
     Beside(Beside),
-    /// There.
-    Built,
+    /// Done.
+    Done,
 }
 
-impl Page {
-    /// Begins to build it. What `rustup` and Debian's packages have to install, is installed first: they
-    /// don't work side by side.
-    fn begin() -> Result<Self> {
-        tools::wasm_target()?;
-        tools::chromedriver()?;
-        tools::wasm_opt()?;
-        let folder = place()?;
-        let said = folder.with_extension("log");
-        std::fs::create_dir_all(&folder)?;
-        let folder = folder.to_string_lossy();
-        let build = ["web", "--build-only", "--dist", &folder];
-        Ok(Self::Beside(Beside::start(&build, &said)?))
+impl Ahead {
+    fn new(whole: bool) -> Result<Self> {
+        let page = if whole {
+            page_beside()?
+        } else {
+            Chore::Missing
+        };
+        Ok(Self {
+            whole,
+            page,
+            cuda: Chore::Missing,
+        })
     }
+}
 
-    /// Waits for it, if it is being built.
-    fn wait(&mut self) -> Result<()> {
+impl Chore {
+    /// Waits for it, if it is being done, and says whether it is done.
+    fn wait(&mut self) -> Result<bool> {
         *self = match std::mem::replace(self, Self::Missing) {
             Self::Beside(beside) => {
-                beside.finish().context("the page was not built")?;
-                Self::Built
+                beside.finish()?;
+                Self::Done
             }
             other => other,
         };
-        Ok(())
+        Ok(matches!(self, Self::Done))
     }
+}
+
+/// Begins to build the page. What `rustup` and Debian's packages have to install, is installed first: they
+/// don't work side by side.
+fn page_beside() -> Result<Chore> {
+    tools::wasm_target()?;
+    tools::chromedriver()?;
+    tools::wasm_opt()?;
+    let folder = place()?;
+    let said = folder.with_extension("log");
+    std::fs::create_dir_all(&folder)?;
+    let folder = folder.to_string_lossy();
+    let build = ["web", "--build-only", "--dist", &folder];
+    Ok(Chore::Beside(Beside::start(&build, &said)?))
+}
+
+/// Begins to check the CUDA build.
+fn cuda_beside() -> Result<Chore> {
+    let said = place()?.with_file_name("cuda.log");
+    let check = ["test", "--only", "cuda"];
+    Ok(Chore::Beside(Beside::start(&check, &said)?))
 }
 
 /// Where the journeys' page lies.
@@ -88,10 +118,7 @@ const PARTS: [Part; 7] = [
     },
     Part {
         name: "browser",
-        run: |page| {
-            page.wait()?;
-            in_tab(&[])
-        },
+        run: browser,
     },
     Part {
         name: "journey",
@@ -99,7 +126,7 @@ const PARTS: [Part; 7] = [
     },
     Part {
         name: "cuda",
-        run: |_| cuda(),
+        run: cuda,
     },
 ];
 
@@ -116,13 +143,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         |part: &&Part| args.only.is_empty() || args.only.iter().any(|name| name == part.name);
     let begin = Instant::now();
     let mut times = Vec::new();
-    let mut page = match args.only.is_empty() {
-        true => Page::begin()?,
-        false => Page::Missing,
-    };
+    let mut ahead = Ahead::new(args.only.is_empty())?;
     for part in PARTS.iter().filter(chosen) {
         let start = Instant::now();
-        let result = (part.run)(&mut page);
+        let result = (part.run)(&mut ahead);
         times.push((part.name, start.elapsed()));
         if let Err(error) = result {
             say(&format!("FAILED in `{}` ({})", part.name, table(&times)));
@@ -165,9 +189,21 @@ fn doc() -> Result<()> {
     shell::run(cargo("test").args(NATIVE).arg("--doc"))
 }
 
+/// The tests in a tab, which leave a core to the CUDA build's check.
+fn browser(ahead: &mut Ahead) -> Result<()> {
+    ahead.page.wait().context("the page was not built")?;
+    if ahead.whole {
+        ahead.cuda = cuda_beside()?;
+    }
+    in_tab(&[])
+}
+
 /// Type-checks the CUDA build: docs.rs has no CUDA either, so its flag leaves out the download of
 /// the LLVM bundle that linking would need.
-fn cuda() -> Result<()> {
+fn cuda(ahead: &mut Ahead) -> Result<()> {
+    if ahead.cuda.wait()? {
+        return Ok(());
+    }
     say("Type-checking the CUDA build");
     let args = ["--release", "-p", "post-native", "--features", "cuda"];
     shell::run(cargo("check").args(args).env("DOCS_RS", "1"))
@@ -202,11 +238,10 @@ pub(crate) fn in_tab(args: &[&str]) -> Result<()> {
 const ALONE: [&str; 3] = ["faster::", "real::", "smooth::"];
 
 /// What a person does, from outside: the built page in headless Chromium, served by `post-native`.
-fn journey(built: &mut Page) -> Result<()> {
+fn journey(ahead: &mut Ahead) -> Result<()> {
     let driver = tools::chromedriver()?;
     let page = place()?;
-    built.wait()?;
-    if !matches!(built, Page::Built) {
+    if !ahead.page.wait().context("the page was not built")? {
         web::build(&page)?;
     }
     let folder = page.parent().context("the page lies in a folder")?;
@@ -251,16 +286,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_that_is_built_stays_built() {
+    fn what_is_done_stays_done() {
         let said = tempfile::NamedTempFile::new().unwrap();
-        let mut page = Page::Beside(Beside::start(&["--list"], said.path()).unwrap());
+        let mut chore = Chore::Beside(Beside::start(&["--list"], said.path()).unwrap());
         for _ in 0..2 {
-            page.wait().unwrap();
-            assert!(matches!(page, Page::Built));
+            assert!(chore.wait().unwrap());
         }
-        let mut page = Page::Missing;
-        page.wait().unwrap();
-        assert!(matches!(page, Page::Missing));
+        assert!(!Chore::Missing.wait().unwrap());
+        let failing = Beside::start(&["--no-such-argument"], said.path()).unwrap();
+        assert!(Chore::Beside(failing).wait().is_err());
     }
 
     #[test]

@@ -21,6 +21,8 @@ struct Tool {
     program: &'static str,
     /// How it is built.
     how: &'static [&'static str],
+    /// It runs for moments and is built by everybody who tests: the least that still runs fast enough.
+    opt_level: &'static str,
 }
 
 /// Must equal the version of the `wasm-bindgen` crate in `Cargo.lock` to the last digit.
@@ -35,6 +37,7 @@ const WASM_BINDGEN: Tool = Tool {
         "--bin=wasm-bindgen",
         "--bin=wasm-bindgen-test-runner",
     ],
+    opt_level: "1",
 };
 
 const WASM_PACK: Tool = Tool {
@@ -42,6 +45,8 @@ const WASM_PACK: Tool = Tool {
     version: "0.15.1",
     program: "wasm-pack",
     how: &["--locked"],
+    // All it does is to call the others.
+    opt_level: "0",
 };
 
 /// Makes sure that the standard library for wasm is there.
@@ -90,8 +95,7 @@ fn install(tool: &Tool, root: &Path) -> Result<()> {
         .arg(root);
     // A folder of its own: what was built survives an interruption, and the tools share it.
     command.arg("--target-dir").arg(root.join("build"));
-    // They run for moments and are built by everybody who tests.
-    command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+    command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", tool.opt_level);
     shell::run(command.args(tool.how))
 }
 
