@@ -199,7 +199,16 @@ fn pass(model: &Config, from: usize, width: usize, read: Read) -> Pass {
         pass.linear += width as f64 * keys_values + queries as f64 * rest;
         pass.attention += 4.0 * (model.num_attention_heads * model.head_dim * pairs) as f64;
     }
+    pass.linear += (width + read) as f64 * projection(model);
     pass
+}
+
+/// Products of one place's projection from the embeddings to the blocks, or back, where there is one.
+fn projection(model: &Config) -> f64 {
+    match model.has_projections() {
+        true => 2.0 * (model.embedding_size * model.hidden_size) as f64,
+        false => 0.0,
+    }
 }
 
 /// Products of one place's key and value projections in one block.
@@ -216,7 +225,7 @@ fn queries_and_mlp(model: &Config) -> f64 {
 
 /// Products of the head for `words` at so many places.
 fn head(model: &Config, places: usize, words: usize) -> f64 {
-    let d = model.hidden_size;
+    let d = model.embedding_size;
     let dense = match model.head {
         HeadKind::Linear => 0,
         HeadKind::MaskedLm(_) => d * d,
@@ -224,11 +233,12 @@ fn head(model: &Config, places: usize, words: usize) -> f64 {
     2.0 * (places * (dense + d * words)) as f64
 }
 
-/// Bytes of the blocks' matrices and of the head's rows for `words`.
+/// Bytes of the matrices of blocks and projections, and of the head's rows for `words`.
 fn weights(model: &Config, words: usize) -> f64 {
     // Each weight of a block makes two operations for each place.
     let block = 0.5 * (keys_and_values(model) + queries_and_mlp(model));
-    NUMBER * (block * model.layers.len() as f64 + 0.5 * head(model, 1, words))
+    let blocks = block * model.layers.len() as f64;
+    NUMBER * (blocks + projection(model) + 0.5 * head(model, 1, words))
 }
 
 #[cfg(test)]
@@ -258,6 +268,19 @@ mod tests {
     /// By hand. Of one place, keys and values: 2·4·(2 + 2) = 32; queries, output and MLP:
     /// 2·(4·4 + 4·4 + 3·4·6) = 208. Five places see 1 + 2 + 3 + 4 + 5 keys in the first block and the last
     /// one 5 in the second, at 4·2·2 = 16 for each.
+    #[test]
+    fn embeddings_of_another_width_are_projected_there_and_back() {
+        let even = config(true);
+        let narrow = Config {
+            embedding_size: 2,
+            ..even.clone()
+        };
+        let products = |model: &Config| pass(model, 0, 5, Read::One).linear;
+        // Five places go in, one comes out.
+        let by_hand = f64::from(2 * (5 + 1) * 2 * 4);
+        assert_eq!(products(&narrow), products(&even) + by_hand);
+    }
+
     #[test]
     fn tuning_by_hand() {
         let linear = 5.0 * 32.0 + 5.0 * 208.0 + 5.0 * 32.0 + 208.0;

@@ -43,6 +43,32 @@ where
     teams::map(width, items, &work)
 }
 
+/// `work` on each of `items`, shared out among devices that work side by side: item i goes to device i modulo
+/// their number, which `work` is told. Results come in the order of the items.
+pub(crate) fn shared<T, R>(
+    devices: &[&Device],
+    items: &[T],
+    work: impl Fn(usize, &T) -> R + Sync,
+) -> Vec<R>
+where
+    T: Sync,
+    R: Send,
+{
+    let one = |number: usize| {
+        let share: Vec<&T> = items.iter().skip(number).step_by(devices.len()).collect();
+        map(devices[number], &share, |item| work(number, item)).into_iter()
+    };
+    let mut shares = teams::each_alone(devices.len(), one);
+    (0..items.len())
+        .filter_map(|item| shares[item % devices.len()].next())
+        .collect()
+}
+
+/// How many passes are worth making at once on several devices.
+pub(crate) fn width_of(devices: &[&Device]) -> usize {
+    devices.iter().map(|device| width(device)).sum()
+}
+
 #[cfg(not(target_family = "wasm"))]
 mod teams {
     use std::{panic, thread};
@@ -56,6 +82,27 @@ mod teams {
         R: Send,
     {
         items.into_par_iter().map(work).collect()
+    }
+
+    /// `work` on the numbers up to `count`, each on a thread of its own.
+    pub(super) fn each_alone<R: Send>(count: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R> {
+        if count == 1 {
+            return vec![work(0)];
+        }
+        let work = &work;
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..count)
+                .map(|number| scope.spawn(move || work(number)))
+                .collect();
+            threads.into_iter().map(result).collect()
+        })
+    }
+
+    /// What a thread came to; its panic is the caller's.
+    fn result<R>(thread: thread::ScopedJoinHandle<'_, R>) -> R {
+        thread
+            .join()
+            .unwrap_or_else(|panic| panic::resume_unwind(panic))
     }
 
     /// `work` on `width` items at a time. A team is a pool that a pass's products run on, instead of
@@ -93,11 +140,6 @@ mod teams {
                 .zip(items)
                 .map(|(team, item)| scope.spawn(move || team.install(|| work(item))))
                 .collect();
-            let result = |thread: thread::ScopedJoinHandle<'_, R>| {
-                thread
-                    .join()
-                    .unwrap_or_else(|panic| panic::resume_unwind(panic))
-            };
             threads.into_iter().map(result).collect()
         })
     }
@@ -107,6 +149,10 @@ mod teams {
 mod teams {
     pub(super) fn each<T, R>(items: Vec<T>, work: impl Fn(T) -> R) -> Vec<R> {
         items.into_iter().map(work).collect()
+    }
+
+    pub(super) fn each_alone<R>(count: usize, work: impl Fn(usize) -> R) -> Vec<R> {
+        (0..count).map(work).collect()
     }
 
     pub(super) fn map<T, R>(_: usize, items: &[T], work: &impl Fn(&T) -> R) -> Vec<R> {
@@ -135,9 +181,29 @@ mod tests {
     }
 
     #[test]
+    fn devices_take_items_in_turn() {
+        let device = Device::flex();
+        let items: Vec<usize> = (0..11).collect();
+        for count in 1..4 {
+            let found = shared(&vec![&device; count], &items, |number, &item| {
+                (number, item)
+            });
+            let expected = items.iter().map(|&item| (item % count, item));
+            assert_eq!(found, expected.collect::<Vec<_>>());
+        }
+        let none = shared(&[&device, &device], &[], |_, &item: &usize| item);
+        assert!(none.is_empty());
+    }
+
+    #[test]
     fn a_panic_is_not_lost() {
+        let device = Device::flex();
         let caught = panic::catch_unwind(|| {
-            map(&Device::flex(), &[1, 2, 3], |&x| assert_ne!(x, 2));
+            map(&device, &[1, 2, 3], |&x| assert_ne!(x, 2));
+        });
+        assert!(caught.is_err());
+        let caught = panic::catch_unwind(|| {
+            shared(&[&device, &device], &[1, 2, 3], |_, &x| assert_ne!(x, 2));
         });
         assert!(caught.is_err());
     }

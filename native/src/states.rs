@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use post_core::distill::{Corpus, TeacherStates, teacher_states};
+use post_core::model::Lm;
 
 use crate::dtype::Dtype;
 use crate::failure::Hint;
 use crate::files;
-use crate::models::{self, Loaded};
+use crate::models;
 use crate::progress::Progress;
 use crate::run::RunFolder;
 use crate::source::ModelSource;
@@ -40,20 +41,22 @@ impl Of<'_> {
     }
 }
 
-/// The states, those of an interrupted run included, `rows` texts at a time.
+/// The states, those of an interrupted run included, `rows` texts at a time on each device; `teachers` are the
+/// teacher, once on each.
 ///
 /// # Errors
 /// When the device fails or the disk is full; what was computed is kept.
 pub(crate) fn of(
-    teacher: &Loaded,
+    teachers: &[Lm],
     of: &Of<'_>,
     corpus: &Corpus,
     rows: usize,
     run: &RunFolder,
     term: &Terminal,
 ) -> Result<TeacherStates> {
-    let (path, width) = (run.path(STATES), teacher.lm.config().hidden_size);
+    let (path, width) = (run.path(STATES), teachers[0].config().embedding_size);
     let of = format!("{} {}\n", of.mark()?, corpus.fingerprint());
+    let rows = rows.max(1);
     let known = files::read_text(&run.path(OF)).is_ok_and(|kept| kept == of);
     let mut file = open(&path)?;
     let kept = if known { file.metadata()?.len() } else { 0 };
@@ -63,12 +66,14 @@ pub(crate) fn of(
 
     let mut progress = Progress::new(*term, "teacher", corpus.len() as u64, done as u64);
     while done < corpus.len() {
-        let next = corpus.len().min(done + rows.max(1));
-        let bytes = pollster::block_on(teacher_states(&teacher.lm, corpus, done..next))?;
+        let piece = |start: usize| start..corpus.len().min(start + rows);
+        let starts = (done..corpus.len()).step_by(rows);
+        let pieces: Vec<_> = starts.take(teachers.len()).map(piece).collect();
+        let bytes = pollster::block_on(teacher_states(teachers, corpus, &pieces))?;
         file.write_all(&bytes)
             .with_context(|| format!("could not write {}", path.display()))
             .hint("free some space and run the same command again with --resume")?;
-        done = next;
+        done = pieces.last().map_or(corpus.len(), |piece| piece.end);
         progress.set(done as u64, "");
     }
     progress.finish();

@@ -12,6 +12,8 @@ mod bad_input;
 mod bench;
 #[path = "cli/data.rs"]
 mod data;
+#[path = "cli/devices.rs"]
+mod devices;
 #[path = "cli/dtype.rs"]
 mod dtype;
 #[path = "cli/eval.rs"]

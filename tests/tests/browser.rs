@@ -36,6 +36,8 @@ mod resume;
 mod same;
 #[path = "browser/storage.rs"]
 mod storage;
+#[path = "golden/tokenizer.rs"]
+mod tokenizer;
 #[path = "browser/traffic.rs"]
 mod traffic;
 #[path = "browser/xl.rs"]

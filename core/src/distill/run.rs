@@ -1,7 +1,7 @@
 //! The run: batch, forward, slopes, backward, clip, AdamW.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 
 use super::config::{DistillConfig, Rows};
@@ -43,7 +43,8 @@ pub struct DistillReport {
 
 /// A run of distillation. The caller owns the loop, the files and the clock.
 pub struct Distiller {
-    student: Lm,
+    /// The student, once on each device; the first is the one that is handed out.
+    students: Vec<Lm>,
     corpus: Corpus,
     states: TeacherStates,
     config: DistillConfig,
@@ -78,7 +79,7 @@ impl Distiller {
             order: Order::new(config.seed, corpus.len(), config.batch),
             adam: Adam::new(config.adam, values.len()),
             plateau: Plateau::new(config.plateau),
-            student,
+            students: vec![student],
             corpus,
             states,
             config,
@@ -89,6 +90,16 @@ impl Distiller {
             distiller.restore(bytes)?;
         }
         Ok(distiller)
+    }
+
+    /// Shares the micro-batches of each step out among the student's device and these. Results depend on
+    /// their number by the order of sums alone.
+    #[must_use]
+    pub fn shared_with(mut self, devices: &[Device]) -> Self {
+        let student = &self.students[0];
+        let copies: Vec<Lm> = devices.iter().map(|device| student.on(device)).collect();
+        self.students.extend(copies);
+        self
     }
 
     /// Makes the next step; `None` once all are made.
@@ -121,17 +132,10 @@ impl Distiller {
     /// each parameter.
     async fn gradients(&self, texts: &[usize]) -> Result<(Vec<f32>, Vec<Vec<f32>>), DistillError> {
         let plan = self.plan(texts);
-        let blocks = self
-            .student
-            .blocks()
-            .iter()
-            .cloned()
-            .map(Module::train)
-            .collect();
-        let tracked = self.student.with_blocks(blocks);
+        let tracked: Vec<Lm> = self.students.iter().map(tracked).collect();
         let micro = self.config.micro_batch;
         let chunks: Vec<_> = texts.chunks(micro).zip(plan.rows.chunks(micro)).collect();
-        let pass = |&(texts, rows): &(&[usize], &[Vec<usize>])| {
+        let pass = |device: usize, &(texts, rows): &(&[usize], &[Vec<usize>])| {
             let micro = Micro {
                 corpus: &self.corpus,
                 states: &self.states,
@@ -140,18 +144,27 @@ impl Distiller {
                 plan: &plan,
                 config: &self.config,
             };
-            let (surrogate, losses) = micro.losses(&tracked);
+            let student = &tracked[device];
+            let (surrogate, losses) = micro.losses(student);
             let mut grads = surrogate.backward();
-            (losses, parameters::gradients(tracked.blocks(), &mut grads))
+            (losses, parameters::gradients(student.blocks(), &mut grads))
         };
         // Gradients are as large as the blocks: only those of the passes side by side are held.
-        let (device, mut sums) = (tracked.device(), None);
-        for together in chunks.chunks(parallel::width(device)) {
-            let parts = parallel::map(device, together, pass);
-            sums = sums.into_iter().chain(parts).reduce(add);
+        let devices: Vec<&Device> = tracked.iter().map(Lm::device).collect();
+        let mut sums: Vec<Option<Sums>> = vec![None; devices.len()];
+        for together in chunks.chunks(parallel::width_of(&devices)) {
+            let parts = parallel::shared(&devices, together, pass);
+            for (number, part) in parts.into_iter().enumerate() {
+                let sum = &mut sums[number % devices.len()];
+                *sum = sum.take().into_iter().chain([part]).reduce(add);
+            }
         }
-        let (losses, gradients) = sums.ok_or(DistillError::NoText)?;
-        Ok((read(losses).await?, parameters::each(gradients).await?))
+        let mut total: Option<(Vec<f32>, Vec<Vec<f32>>)> = None;
+        for (losses, gradients) in sums.into_iter().flatten() {
+            let part = (read(losses).await?, parameters::each(gradients).await?);
+            total = total.into_iter().chain([part]).reduce(add_on_host);
+        }
+        total.ok_or(DistillError::NoText)
     }
 
     /// Chooses the rows of this step.
@@ -232,14 +245,16 @@ impl Distiller {
     }
 
     fn put_values(&mut self) {
-        let blocks = parameters::replace(self.student.blocks(), &self.values);
-        self.student = self.student.with_blocks(blocks);
+        for student in &mut self.students {
+            let blocks = parameters::replace(student.blocks(), &self.values);
+            *student = student.with_blocks(blocks);
+        }
     }
 
     /// The student as it stands.
     #[must_use]
     pub fn student(&self) -> &Lm {
-        &self.student
+        &self.students[0]
     }
 
     /// Steps made.
@@ -272,6 +287,24 @@ impl Distiller {
     fn settings(&self) -> (DistillConfig, String) {
         (self.config, self.corpus.fingerprint())
     }
+}
+
+/// The student with its blocks tracked by autodiff.
+fn tracked(student: &Lm) -> Lm {
+    let blocks = student.blocks().iter().cloned().map(Module::train);
+    student.with_blocks(blocks.collect())
+}
+
+/// What two devices came to, together.
+fn add_on_host(
+    (mut losses, mut all): (Vec<f32>, Vec<Vec<f32>>),
+    (more, others): (Vec<f32>, Vec<Vec<f32>>),
+) -> (Vec<f32>, Vec<Vec<f32>>) {
+    let plus = |a: &mut Vec<f32>, b: Vec<f32>| a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+    plus(&mut losses, more);
+    let pairs = all.iter_mut().zip(others).collect();
+    parallel::each(pairs, |(a, b)| plus(a, b));
+    (losses, all)
 }
 
 /// Losses and gradients of some micro-batches.

@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
+use burn::tensor::Device;
 use half::f16;
 
 use super::{Corpus, DistillError};
 use crate::checkpoint::SharedBytes;
 use crate::model::{Lm, TokenBatch};
 use crate::optim::read;
+use crate::parallel;
 
 /// The teacher's last hidden state of every token of a corpus: f16, little-endian, text after text
 /// as [`teacher_states`] made them. Natively a memory map of a file.
@@ -16,37 +18,42 @@ pub struct TeacherStates {
     width: usize,
 }
 
-/// The states of some texts, to be appended to a cache in the corpus's order: 2·d bytes a token.
+/// The states of some texts, to be appended to a cache in the corpus's order: 2·d bytes a token. The texts
+/// come in `pieces`, one pass each, which the teachers share: one model, once on each device.
 ///
 /// # Errors
 /// A failing device, or a state that half precision can't hold.
 pub async fn teacher_states(
-    teacher: &Lm,
+    teachers: &[Lm],
     corpus: &Corpus,
-    texts: Range<usize>,
+    pieces: &[Range<usize>],
 ) -> Result<Vec<u8>, DistillError> {
-    let ids: Vec<&[u32]> = texts
-        .clone()
-        .map(|text| corpus.item(text).ids.as_slice())
-        .collect();
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let tokens = TokenBatch::padded(&ids, 0);
-    let hidden = teacher.hidden_all(&teacher.embed(&tokens));
-    let d = teacher.config().hidden_size;
-    let values = read(hidden).await?;
+    let devices: Vec<&Device> = teachers.iter().map(Lm::device).collect();
+    let pass = |number: usize, texts: &Range<usize>| {
+        let ids: Vec<&[u32]> = texts.clone().map(|text| ids(corpus, text)).collect();
+        let teacher = &teachers[number];
+        teacher.hidden_all(&teacher.embed(&TokenBatch::padded(&ids, 0)))
+    };
     let mut bytes = Vec::new();
-    for ((text, ids), row) in texts.zip(&ids).zip(values.chunks(tokens.width * d)) {
-        for &value in &row[..ids.len() * d] {
-            let half = f16::from_f32(value);
-            if !half.is_finite() {
-                return Err(DistillError::Overflow(text));
+    let hidden = parallel::shared(&devices, pieces, pass);
+    for (texts, hidden) in pieces.iter().zip(hidden) {
+        let [_, width, d] = hidden.dims();
+        let values = read(hidden).await?;
+        for (text, row) in texts.clone().zip(values.chunks(width * d)) {
+            for &value in &row[..ids(corpus, text).len() * d] {
+                let half = f16::from_f32(value);
+                if !half.is_finite() {
+                    return Err(DistillError::Overflow(text));
+                }
+                bytes.extend(half.to_le_bytes());
             }
-            bytes.extend(half.to_le_bytes());
         }
     }
     Ok(bytes)
+}
+
+fn ids(corpus: &Corpus, text: usize) -> &[u32] {
+    &corpus.item(text).ids
 }
 
 impl TeacherStates {

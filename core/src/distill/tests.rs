@@ -28,12 +28,14 @@ fn teacher() -> Lm {
 }
 
 fn states(teacher: &Lm, corpus: &Corpus, at_once: usize) -> TeacherStates {
-    let mut bytes = Vec::new();
-    for start in (0..corpus.len()).step_by(at_once) {
-        let texts = start..corpus.len().min(start + at_once);
-        bytes.extend(block_on(teacher_states(teacher, corpus, texts)).unwrap());
-    }
+    let bytes = states_by(std::slice::from_ref(teacher), corpus, at_once);
     TeacherStates::new(Arc::new(bytes), corpus, teacher.config().hidden_size).unwrap()
+}
+
+fn states_by(teachers: &[Lm], corpus: &Corpus, at_once: usize) -> Vec<u8> {
+    let piece = |start| start..corpus.len().min(start + at_once);
+    let pieces: Vec<_> = (0..corpus.len()).step_by(at_once).map(piece).collect();
+    block_on(teacher_states(teachers, corpus, &pieces)).unwrap()
 }
 
 fn config() -> DistillConfig {
@@ -62,6 +64,10 @@ fn start(config: DistillConfig, resume: Option<&[u8]>) -> Result<Distiller, Dist
 
 fn run(distiller: &mut Distiller) -> Vec<DistillReport> {
     std::iter::from_fn(|| block_on(distiller.step()).unwrap()).collect()
+}
+
+fn blocks(distiller: &Distiller) -> Vec<f32> {
+    block_on(parameters::values(distiller.student().blocks())).unwrap()
 }
 
 /// Losses ce, lm, cos, mse over all sequences as the paper writes them, with everything traced.
@@ -163,6 +169,41 @@ fn losses_and_gradients_are_the_papers() {
         norm(&expected)
     );
     assert!((report.gradient_norm - norm(&expected)).abs() < 3e-3 * report.gradient_norm);
+}
+
+/// Three micro-batches on two devices, so one device has more to do.
+#[test]
+fn devices_that_share_the_work_come_to_the_same() {
+    let devices = [teacher().device().clone()];
+    let mut alone = start(config(), None).unwrap();
+    let mut shared = start(config(), None).unwrap().shared_with(&devices);
+    let before = blocks(&alone);
+    let [reports, others] = [&mut alone, &mut shared].map(run);
+    for (one, other) in reports.iter().zip(&others) {
+        assert!(
+            (one.loss - other.loss).abs() < 1e-4 * one.loss,
+            "{one:?} {other:?}"
+        );
+    }
+    let (after, shared) = (blocks(&alone), blocks(&shared));
+    let largest = |a: &[f32], b: &[f32]| {
+        let gaps = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+        gaps.fold(0.0, f32::max)
+    };
+    let (moved, off) = (largest(&before, &after), largest(&after, &shared));
+    assert!(moved > 1e-2 && off < 1e-2 * moved, "{off} of {moved}");
+}
+
+#[test]
+fn teachers_share_the_texts() {
+    let (teacher, corpus) = (teacher(), Corpus::causal(sequences(20)).unwrap());
+    let teachers = [
+        teacher.clone(),
+        teacher.on(teacher.device()),
+        teacher.clone(),
+    ];
+    let alone = states_by(&teachers[..1], &corpus, 3);
+    assert_eq!(states_by(&teachers, &corpus, 3), alone);
 }
 
 #[test]

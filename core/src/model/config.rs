@@ -16,6 +16,9 @@ pub struct Config {
     pub vocab_size: usize,
     /// Width of the residual stream, d.
     pub hidden_size: usize,
+    /// Width of the embeddings, and so of a prompt, and of the hidden states that the head reads; d, but for
+    /// families that project from one to the other and back.
+    pub embedding_size: usize,
     /// What each block's attention sees; one for each block.
     pub layers: Vec<Layer>,
     /// Number of query heads, H.
@@ -214,6 +217,12 @@ impl Config {
         self.norm_placement != NormPlacement::Post
     }
 
+    /// Whether embeddings are projected to the blocks' width, and hidden states back.
+    #[must_use]
+    pub fn has_projections(&self) -> bool {
+        self.embedding_size != self.hidden_size
+    }
+
     /// Query heads per key/value head.
     #[must_use]
     pub fn group(&self) -> usize {
@@ -275,6 +284,7 @@ impl Config {
         let sizes = [
             ("vocab_size", self.vocab_size),
             ("hidden_size", self.hidden_size),
+            ("embedding_size", self.embedding_size),
             ("num_hidden_layers", self.layers.len()),
             ("num_attention_heads", self.num_attention_heads),
             ("num_key_value_heads", self.num_key_value_heads),

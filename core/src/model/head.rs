@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::config::Activation;
@@ -60,6 +61,20 @@ impl Head {
             softcap,
             kept,
             on_device: Arc::default(),
+        }
+    }
+
+    /// The same head for another device, where its matrix goes when it is first asked for.
+    pub(super) fn on(&self, device: &Device) -> Self {
+        let transform = self.transform.clone();
+        Self {
+            transform: transform.map(|transform| MaskedLmTransform {
+                dense: transform.dense.to_device(device),
+                norm: transform.norm.to_device(device),
+                ..transform
+            }),
+            on_device: Arc::default(),
+            ..self.clone()
         }
     }
 

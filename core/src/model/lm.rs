@@ -7,7 +7,9 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::attention::Places;
 use super::config::Layer;
-use super::{Block, Config, Embedding, Head, HeadRows, Input, ModelError, Norm, Past, TokenBatch};
+use super::{
+    Block, Config, Embedding, Head, HeadRows, Input, Linear, ModelError, Norm, Past, TokenBatch,
+};
 
 /// A transformer with frozen weights.
 ///
@@ -21,6 +23,8 @@ pub struct Lm {
     /// `[places, d]`; the row of place 0 first.
     pub(super) positions: Option<Tensor<2>>,
     pub(super) embedding_norm: Option<Norm>,
+    /// From the embeddings to the blocks, and back.
+    pub(super) projections: Option<[Linear; 2]>,
     pub(super) blocks: Vec<Block>,
     pub(super) final_norm: Option<Norm>,
     pub(super) head: Head,
@@ -241,9 +245,9 @@ impl Lm {
         self.head.rows(ids, &self.device)
     }
 
-    /// Adds places to the embeddings and flattens them: `[batch·width, d]`.
+    /// The embeddings in the blocks' width, with places added: `[batch·width, d]`.
     fn before_blocks(&self, input: &Input) -> (Alike, Tensor<2>) {
-        let [batch, width, d] = input.embeddings.dims();
+        let [batch, width, e] = input.embeddings.dims();
         let passed = input.passed();
         assert!(
             passed == 0 || self.config.causal,
@@ -254,11 +258,17 @@ impl Lm {
             self.room(0).is_none_or(|room| needed <= room),
             "{needed} places are more than the model knows"
         );
-        let mut x = input.embeddings.clone();
-        if let Some(table) = &self.positions {
-            x = x + table.clone().narrow(0, passed, width).unsqueeze();
+        let mut x = input.embeddings.clone().reshape([batch * width, e]);
+        if let Some([there, _]) = &self.projections {
+            x = there.forward(x);
         }
-        let x = x.reshape([batch * width, d]);
+        if let Some(table) = &self.positions {
+            let (d, places) = (
+                self.config.hidden_size,
+                table.clone().narrow(0, passed, width),
+            );
+            x = (x.reshape([batch, width, d]) + places.unsqueeze()).reshape([batch * width, d]);
+        }
         let x = match &self.embedding_norm {
             Some(norm) => norm.forward(x),
             None => x,
@@ -271,8 +281,12 @@ impl Lm {
     }
 
     fn after_blocks(&self, x: Tensor<2>) -> Tensor<2> {
-        match &self.final_norm {
+        let x = match &self.final_norm {
             Some(norm) => norm.forward(x),
+            None => x,
+        };
+        match &self.projections {
+            Some([_, back]) => back.forward(x),
             None => x,
         }
     }

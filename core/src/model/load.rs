@@ -93,6 +93,7 @@ impl Source<'_> {
             device: self.device.clone(),
             positions: self.positions()?,
             embedding_norm: norm(names.embedding_norm)?,
+            projections: self.projections()?,
             blocks: blocks
                 .iter()
                 .map(|layer| self.block(*layer))
@@ -140,7 +141,7 @@ impl Source<'_> {
     }
 
     fn table(&self, name: &str) -> Result<Embedding, CheckpointError> {
-        let shape = [self.config.vocab_size, self.config.hidden_size];
+        let shape = [self.config.vocab_size, self.config.embedding_size];
         let name = format!("{name}.weight");
         let table = self.kept.table(self.tensors, self.find(&name, &shape)?)?;
         Ok(Embedding::new(table, self.config.embedding_scale))
@@ -291,6 +292,26 @@ impl Source<'_> {
             TensorData::new(table, [rows - offset, d]),
             self.device,
         )))
+    }
+
+    /// From the embeddings' width to the blocks' and back.
+    fn projections(&self) -> Result<Option<[Linear; 2]>, CheckpointError> {
+        let widths = [self.config.embedding_size, self.config.hidden_size];
+        let read = |[there, back]: [&str; 2]| {
+            let [embedding, hidden] = widths;
+            let linear = |name: &str, input, output| {
+                self.linear(&[name.to_owned()], input, &[output], false)
+            };
+            Ok([
+                linear(there, embedding, hidden)?,
+                linear(back, hidden, embedding)?,
+            ])
+        };
+        let names = self
+            .names
+            .projections
+            .filter(|_| self.config.has_projections());
+        names.map(read).transpose()
     }
 
     fn head(&self, embedding: &Arc<Embedding>) -> Result<Head, CheckpointError> {

@@ -28,6 +28,7 @@ mod mask;
 mod mlp;
 mod norm;
 mod past;
+mod replica;
 pub mod rotary;
 mod save;
 #[cfg(test)]

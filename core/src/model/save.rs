@@ -32,6 +32,11 @@ impl Lm {
                 put_norm(&mut out, name, norm).await?;
             }
         }
+        if let (Some(names), Some(linears)) = (names.projections, &self.projections) {
+            for (name, linear) in names.into_iter().zip(linears) {
+                put_linear(&mut out, &[name.to_owned()], &[], Layout::OutIn, linear).await?;
+            }
+        }
         if let (Some([dense, norm, bias]), Some(transform)) =
             (names.masked_lm, &self.head.transform)
         {

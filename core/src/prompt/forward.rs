@@ -91,7 +91,7 @@ fn check(
         return Err(ForwardError::Position { position, last });
     }
     if let Some(prompt) = prompt {
-        prompt.fits(config.family.name(), config.hidden_size)?;
+        prompt.fits(config.family.name(), config.embedding_size)?;
     }
     let before = prompt.map_or(0, SoftPrompt::num_virtual_tokens);
     match lm.room(before).filter(|&room| room < ids.len()) {

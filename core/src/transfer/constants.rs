@@ -124,7 +124,7 @@ impl Constants {
         rows: usize,
     ) -> Result<(), TransferError> {
         let n = prompt.num_virtual_tokens();
-        prompt.fits("student", student.config().hidden_size)?;
+        prompt.fits("student", student.config().embedding_size)?;
         self.read_by_student.fits(student, n)?;
         self.read_by_teacher.fits(teacher, 0)?;
         let next = self.done..self.len().min(self.done + rows);

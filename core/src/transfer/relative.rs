@@ -91,7 +91,7 @@ pub async fn relative(
     anchors: &[[u32; 2]],
     config: RelativeConfig,
 ) -> Result<SoftPrompt, TransferError> {
-    prompt.fits("student", student.config().hidden_size)?;
+    prompt.fits("student", student.config().embedding_size)?;
     let rows = |lm: &Lm, side: usize| {
         let ids: Vec<u32> = anchors.iter().map(|pair| pair[side]).collect();
         lm.embedding().rows(&ids)

@@ -136,7 +136,7 @@ impl Transfer {
         resume: Option<&[u8]>,
     ) -> Result<Self, TransferError> {
         config.check()?;
-        initial.fits("teacher", teacher.config().hidden_size)?;
+        initial.fits("teacher", teacher.config().embedding_size)?;
         let missing = constants.len() - constants.done();
         if missing > 0 {
             return Err(TransferError::Incomplete { missing });

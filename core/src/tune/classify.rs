@@ -38,7 +38,7 @@ impl Classifier {
         if let Some(prompt) = prompt {
             prompt.fits(
                 &format!("{:?}", lm.config().family),
-                lm.config().hidden_size,
+                lm.config().embedding_size,
             )?;
         }
         let prompt = prompt.map(upload);

@@ -60,7 +60,7 @@ impl Helper {
         num_virtual_tokens: usize,
     ) -> Result<Self, TuneError> {
         sound(lm.device()).await?;
-        let shape = [num_virtual_tokens, lm.config().hidden_size];
+        let shape = [num_virtual_tokens, lm.config().embedding_size];
         let kernel = Kernel::new(lm, head, examples, num_virtual_tokens)?;
         Ok(Self { kernel, shape })
     }

@@ -37,7 +37,7 @@ impl Probe {
         };
         let examples: Vec<Example> = (0..rows).map(example).collect();
         let head = ClassHead::of_classes(&lm, &[&[0], &[1]]);
-        let d = lm.config().hidden_size;
+        let d = lm.config().embedding_size;
         let prompt = TensorData::new(vec![0.01; PROMPT * d], [PROMPT, d]);
         let prompt = Tensor::from_data(prompt, lm.device());
         Ok(Self {

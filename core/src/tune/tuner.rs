@@ -121,7 +121,7 @@ impl Tuner {
         config.check(shape[0])?;
         initial.fits(
             &format!("{:?}", lm.config().family),
-            lm.config().hidden_size,
+            lm.config().embedding_size,
         )?;
         let kernel = Kernel::new(lm, head, &examples, shape[0])?;
         let crew = Crew::new(kernel, shape, helpers);

@@ -1,5 +1,6 @@
 //! `post-native distill`: the provider's first step, a small student out of the large teacher.
 
+use std::iter;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -19,7 +20,7 @@ use tokenizers::Tokenizer;
 use super::values;
 use crate::config;
 use crate::corpus;
-use crate::device::DeviceChoice;
+use crate::device::Devices;
 use crate::drive::{Job, drive};
 use crate::dtype::Dtype;
 use crate::failure::{Hint, Usage};
@@ -152,14 +153,15 @@ pub(crate) struct Args {
     )]
     seed: u32,
 
-    /// auto, cpu, cuda[:i], wgpu[:i] or vulkan[:i]
+    /// auto, cpu, cuda[:i], wgpu[:i] or vulkan[:i]; several, as in cuda:0,cuda:1, share each step's micro-batches
     #[arg(
         long,
-        value_name = "DEVICE",
+        visible_alias = "devices",
+        value_name = "DEVICES",
         default_value = "auto",
         help_heading = "Running"
     )]
-    device: DeviceChoice,
+    device: Devices,
     /// What the teacher's weights are kept in; the student is read from the file and trained in f32
     #[arg(long, value_enum, default_value_t = Dtype::F32, help_heading = "Running")]
     #[serde(default, skip_serializing_if = "Dtype::is_f32")]
@@ -205,7 +207,7 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
         }
     };
     let started = Instant::now();
-    let device = args.device.open(term)?;
+    let (device, others) = args.device.open(term)?;
     let card = |blocks: &[usize]| json!({ "teacher": source, "blocks": blocks });
     let summary = if args.steps == 0 {
         let teacher = models::load(&source, &device, Dtype::F32, term)?;
@@ -213,7 +215,7 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
         let student = teacher.lm.select_blocks(&blocks)?;
         release(&student, &teacher.tokenizer, &card(&blocks), &run)?
     } else {
-        let (mut job, tokenizer, blocks) = start(&args, &source, &device, &run, term)?;
+        let (mut job, tokenizer, blocks) = start(&args, &source, (&device, &others), &run, term)?;
         drive(&mut job, &run, args.checkpoint_every, term)?;
         release(job.0.student(), &tokenizer, &card(&blocks), &run)?
     };
@@ -232,7 +234,7 @@ fn say(summary: &Value, json: bool) -> Result<()> {
 fn start(
     args: &Args,
     source: &ModelSource,
-    device: &Device,
+    (device, others): (&Device, &[Device]),
     run: &RunFolder,
     term: &Terminal,
 ) -> Result<(Run, Tokenizer, Vec<usize>)> {
@@ -252,7 +254,10 @@ fn start(
         source,
         dtype: args.dtype,
     };
-    let states = states::of(&teacher, &of, &corpus, args.micro_batch, run, term)?;
+    let copies = others.iter().map(|device| teacher.lm.on(device));
+    let teachers: Vec<Lm> = iter::once(Lm::clone(&teacher.lm)).chain(copies).collect();
+    let states = states::of(&teachers, &of, &corpus, args.micro_batch, run, term)?;
+    drop(teachers);
     let blocks = blocks(args, &teacher.lm);
     let tokenizer = teacher.tokenizer.clone();
     let exact = args.dtype.is_f32();
@@ -272,7 +277,8 @@ fn start(
         checkpoint.as_deref(),
     );
     let distiller = pollster::block_on(starting)
-        .hint("if a checkpoint is at fault, start anew with --force")?;
+        .hint("if a checkpoint is at fault, start anew with --force")?
+        .shared_with(others);
     Ok((Run(distiller, args.steps), tokenizer, blocks))
 }
 

@@ -79,7 +79,7 @@ fn folder(args: &Args) -> Result<Files> {
     };
     let config = models::open(source)?.config;
     let prompt = prompts::soft(&args.prompt)?;
-    prompt.fits(&source.to_string(), config.hidden_size)?;
+    prompt.fits(&source.to_string(), config.embedding_size)?;
     let name = models::public_name(&source.to_string());
     let model = peft::BaseModel::of(name, &config);
     let mut files = peft::write(&prompt, &model, None, "")?;

@@ -209,7 +209,7 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let started = Instant::now();
     let device = args.device.open(term)?;
     let student = models::load(&student, &device, args.dtype, term)?;
-    prompt.fits(&student.name, student.lm.config().hidden_size)?;
+    prompt.fits(&student.name, student.lm.config().embedding_size)?;
     let teacher = models::load(&teacher, &device, args.dtype, term)?;
     let inputs = Inputs {
         student,
@@ -248,7 +248,7 @@ impl Inputs {
         match args.init {
             Init::Prompt => {
                 prompt
-                    .fits(&teacher.name, teacher.lm.config().hidden_size)
+                    .fits(&teacher.name, teacher.lm.config().embedding_size)
                     .hint("start from its place among common words instead: --init relative")?;
                 Ok(prompt.clone())
             }
@@ -311,7 +311,7 @@ fn constants(args: &Args, inputs: &Inputs, run: &RunFolder, term: &Terminal) -> 
     let mut constants = Constants::new(&rows.encode(&for_student)?, &rows.encode(&for_teacher)?)?;
     let kept = run.path(CONSTANTS);
     if kept.is_file() {
-        let widths = [student, teacher].map(|model| model.lm.config().hidden_size);
+        let widths = [student, teacher].map(|model| model.lm.config().embedding_size);
         constants
             .resume(&files::read(&kept)?, widths)
             .hint("start anew with --force")?;

@@ -147,6 +147,32 @@ fn the_three_steps_lead_to_a_prompt_whose_receipt_holds() {
     assert_eq!(ledger["data_sets"][0]["runs"], json!(1));
 }
 
+/// The 350m of OPT, whose prompts are as wide as its embeddings.
+#[test]
+fn embeddings_narrower_than_the_blocks_go_all_the_way() {
+    let place = Place::new();
+    place.model("narrow", "opt-narrow");
+    place.done(
+        "distill --teacher @narrow --blocks 0,1 --task @toy.toml --data @rows.csv --steps 2 \
+         --batch 4 --run @distill --device cpu",
+    );
+    place.done("bundle --student @distill/student --license MIT --out @narrow.post.safetensors");
+    let tune = TUNE.replace("@teacher", "@narrow.post.safetensors");
+    place.done(&format!("{tune} --steps 2 --no-dp --run @tune"));
+    place.done(
+        "transfer --student @narrow.post.safetensors --teacher @narrow --prompt @tune/prompt \
+         --public @rows.csv --task @toy.toml --steps 2 --batch 4 --run @transfer --device cpu",
+    );
+    let shown = place.done("inspect @transfer/prompt");
+    assert_eq!(shown["token_dim"], json!(12), "{shown}");
+    let eval = "eval --model @narrow --task @toy.toml --data @rows.csv --device cpu";
+    place.done(&format!("{eval} --prompt @transfer/prompt"));
+    place.done(
+        "bench --student @distill/student --teacher @narrow --text 4 --num-virtual-tokens 4 --rows 8 \
+         --batch 4 --micro-batch 2 --repeats 1 --transfer-steps 1 --transfer-batch 4 --device cpu",
+    );
+}
+
 /// Another width (20 instead of 18), other ids, other words, and "awful" unknown.
 #[test]
 fn a_prompt_goes_to_a_model_of_another_width_and_tokenizer() {

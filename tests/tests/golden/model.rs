@@ -67,7 +67,7 @@ impl Case {
 
     /// Hidden states at all real places, by both ways through the last block, and the logits.
     fn check(&self, input: &Input, kind: &str) {
-        let d = self.model.config().hidden_size;
+        let d = self.model.config().embedding_size;
         let hidden = values(self.model.hidden_all(input));
         let expected = self.values(&format!("{kind}.hidden"));
         let width = input.embeddings.dims()[1];
@@ -162,6 +162,8 @@ cases! {
     gpt_neox_one_after_the_other: "gpt-neox",
     opt: "opt",
     opt_with_norms_behind: "opt-post",
+    opt_with_narrow_embeddings: "opt-narrow",
+    opt_with_wide_embeddings: "opt-wide",
 }
 
 #[test]
@@ -340,7 +342,6 @@ fn unknown_options_are_errors() {
             "use_bidirectional_attention",
             serde_json::json!(true),
         ),
-        ("opt", "word_embed_proj_dim", serde_json::json!(10)),
         ("opt", "_remove_final_layer_norm", serde_json::json!(true)),
         ("gpt2", "n_layer", serde_json::json!(1 << 20)),
         ("llama", "sliding_window", serde_json::json!(4096)),

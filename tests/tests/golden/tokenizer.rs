@@ -1,9 +1,12 @@
-//! Ids of awkward text against Hugging Face's own tokenizers (`fixtures/tokenizer/make.py`).
+//! Ids of awkward text against Hugging Face's own tokenizers (`fixtures/tokenizer/make.py`), natively and in a
+//! tab: the same tests in both.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use post_core::checkpoint::{Gguf, tokenizer};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const EXPECTED: &str = include_str!("../../fixtures/tokenizer/expected.json");
 pub(super) const AWKWARD: &str = include_str!("../../fixtures/tokenizer/awkward.json");

@@ -36,7 +36,7 @@ pub(super) fn import(bytes: &[u8], student: &Student) -> Result<(Earlier, String
     let adapter = &earlier.adapter;
     adapter
         .prompt
-        .fits(&student.card.name, student.lm.config().hidden_size)?;
+        .fits(&student.card.name, student.lm.config().embedding_size)?;
     let tokens = adapter.prompt.num_virtual_tokens();
     let model = adapter.config.base_model_name_or_path.as_deref();
     let model = model.unwrap_or("an unnamed model");

@@ -86,7 +86,7 @@ pub(super) fn worth(lm: &Lm) -> usize {
     let hands = if cores > 2 { cores - 1 } else { cores };
     let config = lm.config();
     // Blocks in f32, embeddings in f16.
-    let copy = 4 * lm.block_parameters() + 2 * config.vocab_size * config.hidden_size;
+    let copy = 4 * lm.block_parameters() + 2 * config.vocab_size * config.embedding_size;
     hands.min(MOST).min(MEMORY / copy.max(1))
 }
 

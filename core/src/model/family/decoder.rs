@@ -76,6 +76,7 @@ impl Shape {
             family,
             vocab_size: self.vocab_size,
             hidden_size: self.hidden_size,
+            embedding_size: self.hidden_size,
             layers: vec![layer; self.blocks],
             num_attention_heads: self.heads,
             num_key_value_heads: self.kv_heads,

@@ -13,6 +13,7 @@ pub(super) const NAMES: Names = Names {
     positions: Some("transformer.wpe"),
     token_types: None,
     embedding_norm: None,
+    projections: None,
     block: ["transformer.h.", "."],
     attention_norm: "ln_1",
     qkv: &["attn.c_attn"],

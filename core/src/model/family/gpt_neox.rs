@@ -13,6 +13,7 @@ pub(super) const NAMES: Names = Names {
     positions: None,
     token_types: None,
     embedding_norm: None,
+    projections: None,
     block: ["gpt_neox.layers.", "."],
     attention_norm: "input_layernorm",
     qkv: &["attention.query_key_value"],

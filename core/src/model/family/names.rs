@@ -24,6 +24,8 @@ pub struct Names {
     pub token_types: Option<&'static str>,
     /// The norm after the embeddings.
     pub embedding_norm: Option<&'static str>,
+    /// The projections from the embeddings to the blocks and back, where their widths differ.
+    pub projections: Option<[&'static str; 2]>,
     /// Prefix of a block, before and after its number.
     pub block: [&'static str; 2],
     /// The norm of the attention.
@@ -61,6 +63,7 @@ pub(super) const DECODER: Names = Names {
     positions: None,
     token_types: None,
     embedding_norm: None,
+    projections: None,
     block: ["model.layers.", "."],
     attention_norm: "input_layernorm",
     qkv: &["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],

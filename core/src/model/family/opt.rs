@@ -1,4 +1,4 @@
-//! OPT, but for the 350m, whose embeddings have a width of their own.
+//! OPT; the embeddings of its 350m have a width of their own.
 
 use serde_json::{Value, json};
 
@@ -13,6 +13,7 @@ const FIRST_POSITION: usize = 2;
 pub(super) const NAMES: Names = Names {
     embedding: "model.decoder.embed_tokens",
     positions: Some("model.decoder.embed_positions"),
+    projections: Some(["model.decoder.project_in", "model.decoder.project_out"]),
     block: ["model.decoder.layers.", "."],
     attention_norm: "self_attn_layer_norm",
     attention_output: "self_attn.out_proj",
@@ -32,13 +33,14 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Config, ModelError> {
     let positions = positions.saturating_add(FIRST_POSITION);
     let intermediate_size = fields.size("ffn_dim")?;
     let shape = Shape::even(fields, names, intermediate_size, positions)?;
-    fields.only("word_embed_proj_dim", &json!(shape.hidden_size))?;
+    let embedding_size = fields.size_opt("word_embed_proj_dim")?;
     fields.only("_remove_final_layer_norm", &json!(false))?;
     fields.only("layer_norm_elementwise_affine", &json!(true))?;
     let before = fields.flag_or("do_layer_norm_before", true)?;
     let activation = fields.text_or("activation_function", "relu")?;
     let bias = fields.flag_or("enable_bias", true)?;
     Ok(Config {
+        embedding_size: embedding_size.unwrap_or(shape.hidden_size),
         learned_positions: Some(FIRST_POSITION),
         norm: NormKind::LayerNorm,
         norm_eps: 1e-5,
@@ -62,7 +64,7 @@ pub(super) fn write(config: &Config) -> Value {
         "architectures": ["OPTForCausalLM"],
         "vocab_size": config.vocab_size,
         "hidden_size": config.hidden_size,
-        "word_embed_proj_dim": config.hidden_size,
+        "word_embed_proj_dim": config.embedding_size,
         "num_hidden_layers": config.num_hidden_layers(),
         "num_attention_heads": config.num_attention_heads,
         "ffn_dim": config.intermediate_size,

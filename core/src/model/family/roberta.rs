@@ -12,6 +12,7 @@ pub(super) const NAMES: Names = Names {
     positions: Some("roberta.embeddings.position_embeddings"),
     token_types: Some("roberta.embeddings.token_type_embeddings"),
     embedding_norm: Some("roberta.embeddings.LayerNorm"),
+    projections: None,
     block: ["roberta.encoder.layer.", "."],
     attention_norm: "attention.output.LayerNorm",
     qkv: &[

@@ -184,7 +184,10 @@ pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
     let device = args.device.open(term)?;
     let load = |source| models::place(&models::open(source)?, source, &device, Dtype::F32, term);
     let (student, teacher) = (load(&args.student)?, load(&args.teacher)?);
-    let (small, large) = (student.config().hidden_size, teacher.config().hidden_size);
+    let (small, large) = (
+        student.config().embedding_size,
+        teacher.config().embedding_size,
+    );
     ensure!(
         small == large,
         "the student's width is {small}, the teacher's {large}"

@@ -94,7 +94,7 @@ impl<'a> Pair<'a> {
     fn prompt(&self) -> Result<SoftPrompt> {
         let (n, d) = (
             self.args.num_virtual_tokens,
-            self.student.config().hidden_size,
+            self.student.config().embedding_size,
         );
         Ok(SoftPrompt::new(vec![0.01; n * d], n, d)?)
     }
@@ -117,7 +117,7 @@ impl<'a> Pair<'a> {
             answer: Some(self.args.text - 1),
         };
         let corpus = Corpus::causal((0..self.args.batch).map(sequence).collect())?;
-        let d = self.student.config().hidden_size;
+        let d = self.student.config().embedding_size;
         // Ones, in half precision.
         let bytes = [0x00, 0x3c].repeat(corpus.tokens() * d);
         let states = TeacherStates::new(Arc::new(bytes), &corpus, d)?;
