@@ -231,25 +231,33 @@ fn the_reported_loss_is_the_mean_of_the_examples_means() {
 fn what_is_written_keeps_the_order_of_the_examples() {
     let lm = super::lm(1);
     let writer = Writer::new(lm.clone(), Some(&prompt(&lm))).unwrap();
-    let rows = examples(11, 4);
+    let mut rows = examples(11, 4);
+    // Many of one length, so that some end before others that stand behind them.
+    let mut generator = SplitMix64::new(5);
+    rows.extend((0..60).map(|_| example(&[0; 4].map(|_| generator.below(23) as u32), &[END])));
     let write = |rows: &[Example], ended: &dyn Fn(&[u32]) -> bool| {
         let mut heard = Vec::new();
-        let written = writer.write(rows, 5, ended, 3, |done| heard.push(done));
+        let written = writer.write(rows, 5, ended, 12, |done| heard.push(done));
         let written = block_on(written).unwrap();
         assert_eq!(heard.last(), Some(&rows.len()));
         written
     };
     let free = write(&rows, &|_| false);
     assert!(free.iter().all(|text| text.len() == 5));
-    let stop = free[0][2];
-    let ended = |text: &[u32]| text.last() == Some(&stop);
-    let stopped = write(&rows, &ended);
-    for ((row, text), free) in rows.iter().zip(&stopped).zip(&free) {
-        assert_eq!(write(std::slice::from_ref(row), &ended)[0], *text);
-        let end = free.iter().position(|&id| id == stop);
-        assert_eq!(text[..], free[..end.map_or(5, |end| end + 1)]);
+    let mut ended_early = 0;
+    for stop in 0..23 {
+        let ended = |text: &[u32]| text.last() == Some(&stop);
+        let stopped = write(&rows, &ended);
+        for (text, free) in stopped.iter().zip(&free) {
+            let end = free.iter().position(|&id| id == stop);
+            assert_eq!(text[..], free[..end.map_or(5, |end| end + 1)]);
+        }
+        ended_early += stopped.iter().filter(|text| text.len() < 5).count();
     }
-    assert!(stopped.iter().any(|text| text.len() < 5));
+    assert!(ended_early > 50, "{ended_early}");
+    for (row, text) in rows.iter().zip(&free) {
+        assert_eq!(write(std::slice::from_ref(row), &|_| false)[0], *text);
+    }
 }
 
 #[test]
