@@ -15,7 +15,7 @@ use crate::term::Terminal;
 /// Class logits of all rows by a model, behind a prompt or zero-shot, `micro_batch` rows a pass.
 ///
 /// # Errors
-/// When prompt or task don't fit the model, a row can't be encoded, or the device fails.
+/// When the task has no classes, prompt or task don't fit the model, a row can't be encoded, or the device fails.
 pub(crate) fn class_logits(
     model: &Loaded,
     prompt: Option<&SoftPrompt>,
@@ -30,7 +30,7 @@ pub(crate) fn class_logits(
     let virtual_tokens = prompt.map_or(0, SoftPrompt::num_virtual_tokens);
     let encoder = model.encoder(task, virtual_tokens)?;
     let examples = rows.encode(&encoder)?;
-    let head = ClassHead::new(&model.lm, encoder.words());
+    let head = ClassHead::new(&model.lm, encoder.words()?);
     let classifier = Classifier::new(Arc::clone(&model.lm), head, prompt)?;
     let mut progress = Progress::new(*term, "rows answered", examples.len() as u64, 0);
     let evaluation = classifier.evaluate(&examples, micro_batch.max(1), |done| {

@@ -127,7 +127,7 @@ fn say_bad(path: &Path, dataset: &Dataset, term: &Terminal) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use post_core::task::Head;
+    use post_core::task::{Head, Label};
     use serde_json::json;
     use tokenizers::Tokenizer;
 
@@ -180,12 +180,13 @@ words = ["good"]
         let texts = rows
             .rows
             .iter()
-            .map(|row| (row.line, row.texts[0].as_str(), row.label));
+            .map(|row| (row.line, row.texts[0].as_str(), row.label.clone()));
+        let class = |class| Some(Label::Class(class));
         let expected = [
-            (2, "one", Some(1)),
-            (3, "one", Some(0)),
-            (3, "two", Some(0)),
-            (2, "three", Some(1)),
+            (2, "one", class(1)),
+            (3, "one", class(0)),
+            (3, "two", class(0)),
+            (2, "three", class(1)),
         ];
         assert_eq!(texts.collect::<Vec<_>>(), expected);
 

@@ -29,6 +29,8 @@ mod help;
 mod hub;
 #[path = "cli/journey.rs"]
 mod journey;
+#[path = "cli/open.rs"]
+mod open;
 #[path = "cli/serve.rs"]
 mod serve;
 

@@ -7,7 +7,7 @@ use post_core::dp::{
 };
 use post_core::model::Lm;
 use post_core::prompt::SoftPrompt;
-use post_core::task::Example;
+use post_core::task::{Example, Label};
 use post_core::tune::{ClassHead, Privacy, Setup, TuneConfig, Tuner};
 
 /// Tokens of a text.
@@ -34,7 +34,7 @@ pub(crate) fn examples(count: usize) -> Vec<Example> {
     let example = |text| Example {
         ids: ids(text),
         answer: TEXT - 1,
-        label: Some(text % 2),
+        label: Some(Label::Class(text % 2)),
         removed: 0,
     };
     (0..count).map(example).collect()
@@ -80,7 +80,7 @@ pub(crate) async fn tuner(
     let classes = [&words[..4], &words[4..]];
     let setup = Setup {
         lm: student.clone(),
-        head: ClassHead::of_classes(student, &classes),
+        head: ClassHead::of_classes(student, &classes).into(),
         examples: examples(count),
         initial: prompt().into(),
         config: TuneConfig {

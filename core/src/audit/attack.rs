@@ -9,7 +9,7 @@ use crate::dp::{Clip, Clipping};
 use crate::model::Lm;
 use crate::optim::read;
 use crate::prompt::SoftPrompt;
-use crate::tune::{ClassHead, Kernel, TuneError};
+use crate::tune::{Kernel, TaskHead, TuneError};
 
 /// Added to the diagonal of the normal equations, as a share of its mean.
 const RIDGE: f64 = 1e-6;
@@ -42,7 +42,7 @@ impl Attack {
     pub fn new(
         planted: &Planted,
         lm: Arc<Lm>,
-        head: ClassHead,
+        head: impl Into<TaskHead>,
         num_virtual_tokens: usize,
         clip: Option<Clip>,
     ) -> Result<Self, TuneError> {

@@ -1,7 +1,7 @@
 //! Examples made to be remembered.
 
 use crate::optim::SplitMix64;
-use crate::task::Example;
+use crate::task::{Example, Label};
 
 /// `count` sequences of `length` random tokens with random labels. Nothing else in the data speaks
 /// for their labels, so a prompt that knows them has learnt them by heart.
@@ -19,7 +19,7 @@ pub fn random_sequences(
             .map(|_| generator.below(vocab_size) as u32)
             .collect(),
         answer: length.max(1) - 1,
-        label: Some(generator.below(classes)),
+        label: Some(Label::Class(generator.below(classes))),
         removed: 0,
     };
     (0..count).map(|_| sequence()).collect()
@@ -39,7 +39,8 @@ pub fn flipped(
     let rest = rows.split_off(count.min(rows.len()));
     for row in &mut rows {
         let other = 1 + generator.below(classes.max(2) - 1);
-        row.label = row.label.map(|label| (label + other) % classes);
+        let class = row.label.as_ref().and_then(Label::class);
+        row.label = class.map(|class| Label::Class((class + other) % classes));
     }
     (rows, rest)
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::one_run::{Guesses, guess};
 use crate::optim::{DeviceError, SplitMix64};
-use crate::task::Example;
+use crate::task::{Example, Label};
 use crate::tune::Classifier;
 
 /// Canaries and their coins.
@@ -84,7 +84,8 @@ impl Planted {
         let after = after.evaluate(&self.canaries, rows, |_| {}).await?;
         let pairs = before.iter().zip(&after).zip(&self.canaries);
         let fall = |((before, after), canary): ((&Vec<f32>, &Vec<f32>), &Example)| {
-            loss(before, canary.label) - loss(after, canary.label)
+            let class = canary.label.as_ref().and_then(Label::class);
+            loss(before, class) - loss(after, class)
         };
         Ok(pairs.map(fall).collect())
     }

@@ -1,12 +1,12 @@
 //! The losses of a micro-batch and their gradient in the blocks.
 
-use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData, activation};
+use burn::tensor::{Int, Tensor, TensorData};
 
 use super::config::{DistillConfig, Weights};
 use super::corpus::Corpus;
 use super::states::TeacherStates;
 use crate::model::{HeadRows, Lm, TokenBatch};
-use crate::optim::{Softened, divergence};
+use crate::optim::{cross_entropy, divergence};
 
 /// Rows whose logits over the whole vocabulary are held at once.
 const CHUNK: usize = 128;
@@ -173,29 +173,9 @@ impl Micro<'_> {
             let slope = head.slope(student, soft.slope) * (ce / per_row);
             return (slope, [ce_value, none]);
         }
-        let hard = next_token(logits, targets);
+        let hard = cross_entropy(logits, targets);
         let lm_value = hard.value.sum() / per_target;
         let slope = soft.slope * (ce / per_row) + hard.slope * (lm / per_target);
         (head.slope(student, slope), [ce_value, lm_value])
     }
-}
-
-/// −log softmax(z)[target] for each row, 0 where there is no target; slope softmax(z) − e_target.
-fn next_token(logits: Tensor<2>, targets: &[Option<u32>]) -> Softened {
-    let (rows, device) = (targets.len(), logits.device());
-    let ids: Vec<i32> = targets
-        .iter()
-        .map(|target| target.unwrap_or(0) as i32)
-        .collect();
-    let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [rows, 1]), &device);
-    let real: Vec<f32> = targets
-        .iter()
-        .map(|target| f32::from(target.is_some()))
-        .collect();
-    let real = Tensor::<2>::from_data(TensorData::new(real, [rows, 1]), &device);
-    let log_p = activation::log_softmax(logits, 1);
-    let value = log_p.clone().gather(1, ids.clone()).neg() * real.clone();
-    let minus = Tensor::<2>::full([rows, 1], -1.0, &device);
-    let slope = log_p.exp().scatter(1, ids, minus, IndexingUpdateOp::Add) * real;
-    Softened { value, slope }
 }

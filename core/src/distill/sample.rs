@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::DistillError;
-use crate::model::{Lm, Past, TokenBatch};
+use crate::model::{Lm, TokenBatch, Writing};
 use crate::optim::{SplitMix64, read};
 
 /// How freely the teacher writes.
@@ -36,63 +36,32 @@ pub async fn sample(
 ) -> Result<Vec<Vec<u32>>, DistillError> {
     sampling.check(lm, start)?;
     let mut generator = SplitMix64::new(sampling.seed);
-    let mut texts = vec![Vec::new(); count];
     let (hidden, past) = lm.pass(&lm.embed(&TokenBatch::padded(&[start], 0)));
     let last = hidden.narrow(1, start.len() - 1, 1).squeeze_dim::<2>(1);
     let first = read(lm.logits(last)).await?;
     let drawn: Vec<u32> = (0..count)
         .map(|_| sampling.draw(&first, &mut generator))
         .collect();
-    let mut open = Open {
-        texts: (0..count).collect(),
-        past: past.select(&vec![0; count]),
-    };
-    open.take(&drawn, stop, &mut texts);
+    let ended = |text: &[u32]| text.last().is_some_and(|id| stop.contains(id));
+    let mut writing = Writing::behind(past.select(&vec![0; count]), count);
+    writing.take(&drawn, ended);
     for _ in 1..sampling.max_new_tokens {
-        if open.texts.is_empty() {
+        if writing.open() == 0 {
             break;
         }
-        let logits = read(open.logits(lm, &texts)).await?;
-        let vocabulary = logits.len() / open.texts.len();
+        let logits = read(writing.logits(lm)).await?;
+        let vocabulary = logits.len() / writing.open();
         let drawn: Vec<u32> = logits
             .chunks(vocabulary)
             .map(|logits| sampling.draw(logits, &mut generator))
             .collect();
-        open.take(&drawn, stop, &mut texts);
+        writing.take(&drawn, ended);
+    }
+    let mut texts = writing.into_texts();
+    for text in texts.iter_mut().filter(|text| ended(text)) {
+        text.pop();
     }
     Ok(texts)
-}
-
-/// The texts that have not ended, and what they leave behind for their next token.
-struct Open {
-    texts: Vec<usize>,
-    past: Past,
-}
-
-impl Open {
-    /// `[texts, V]`, after the last token of each.
-    fn logits(&mut self, lm: &Lm, texts: &[Vec<u32>]) -> burn::tensor::Tensor<2> {
-        let last = |&text: &usize| texts[text].last().map(std::slice::from_ref);
-        let last: Vec<&[u32]> = self.texts.iter().filter_map(last).collect();
-        let input = lm.embed(&TokenBatch::padded(&last, 0));
-        let (hidden, past) = lm.pass(&input.behind(self.past.clone()));
-        self.past = past;
-        lm.logits(hidden.squeeze_dim(1))
-    }
-
-    /// Appends what was drawn, and lets go of the texts that it ends.
-    fn take(&mut self, drawn: &[u32], stop: &HashSet<u32>, texts: &mut [Vec<u32>]) {
-        let going: Vec<usize> = (0..drawn.len())
-            .filter(|&row| !stop.contains(&drawn[row]))
-            .collect();
-        for &row in &going {
-            texts[self.texts[row]].push(drawn[row]);
-        }
-        if going.len() < drawn.len() {
-            self.texts = going.iter().map(|&row| self.texts[row]).collect();
-            self.past = self.past.select(&going);
-        }
-    }
 }
 
 impl Sampling {

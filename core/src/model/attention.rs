@@ -64,16 +64,16 @@ impl Attention {
         (self.output.forward(mixed), qkv)
     }
 
-    /// One query in each row, keys and values everywhere:
-    /// `[batch, d]` and `[batch·s, d]` → `[batch, d]`.
+    /// q queries in each row, keys and values everywhere:
+    /// `[batch·q, d]` and `[batch·s, d]` → `[batch·q, d]`.
     pub(super) fn forward_at(
         &self,
         query: Tensor<2>,
         x: Tensor<2>,
+        batch: usize,
         places: &Places,
         past: Option<&KeysValues>,
     ) -> Tensor<2> {
-        let batch = query.dims()[0];
         let (width, all) = (self.heads * self.head_dim, self.qkv.weight.dims()[1]);
         let (query, kv) = (
             self.qkv.forward_columns(query, 0..width),
@@ -229,7 +229,8 @@ impl Places {
         }
     }
 
-    /// One query in each row, at `places[i]`; as many keys as `keys`, turned as in `self`.
+    /// q queries in each row, at `places[i·q..(i + 1)·q]` in row i; as many keys as `keys`, turned as in
+    /// `self`.
     pub(super) fn at(
         &self,
         config: &Config,
@@ -239,7 +240,8 @@ impl Places {
         keys: usize,
         device: &Device,
     ) -> Self {
-        let turn = |rope| Rotary::tables(rope, places, [places.len(), 1], device);
+        let (batch, queries) = (lengths.len(), places.len() / lengths.len());
+        let turn = |rope| Rotary::tables(rope, places, [batch, queries], device);
         Self {
             mask: super::mask::at(config, layer, lengths, places, keys, device),
             query_rotary: scaled(config, layer.rope.as_ref().map(turn)),
@@ -335,18 +337,20 @@ mod tests {
     }
 
     #[test]
-    fn one_query_in_each_row() {
+    fn a_few_queries_in_each_row() {
         let device = Device::flex();
-        for config in [llama(), roberta()] {
+        for (config, few) in [(llama(), 1), (roberta(), 1), (llama(), 3), (roberta(), 3)] {
             let at = |past: usize| {
-                let places = [past + 5, past + 2];
+                let rows = [[5, 4, 6], [2, 3, 3]];
+                let places = rows.iter().flat_map(|row| &row[..few]);
+                let places: Vec<usize> = places.map(|place| past + place).collect();
                 let (lengths, keys) = ([past + WIDTH, past + 4], past + WIDTH);
                 let layer = &config.layers[0];
                 along(&config, past).at(&config, layer, &lengths, &places, keys, &device)
             };
-            check(&config, &at(0), None, Some(1));
+            check(&config, &at(0), None, Some(few));
             if config.causal {
-                check(&config, &at(3), Some([1, 3]), Some(1));
+                check(&config, &at(3), Some([1, 3]), Some(few));
             }
         }
     }

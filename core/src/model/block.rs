@@ -43,20 +43,23 @@ impl Block {
         (self.rest(x, attended), qkv)
     }
 
-    /// The block at one place in each row, where nothing else is read: keys and values everywhere,
-    /// the query, its attention and the MLP at `rows` alone, given as indices into `[batch·s]`.
-    /// `[batch·s, d]` → `[batch, d]`
+    /// The block at q places in each row, where nothing else is read: keys and values everywhere, the
+    /// queries, their attention and the MLP at `rows` alone, given as `batch·q` indices into `[batch·s]`.
+    /// `[batch·s, d]` → `[batch·q, d]`
     pub(super) fn forward_at(
         &self,
         x: Tensor<2>,
         rows: Tensor<1, Int>,
+        batch: usize,
         places: &Places,
         past: Option<&KeysValues>,
     ) -> Tensor<2> {
         let here = x.clone().select(0, rows.clone());
         let normed = self.read(x);
         let query = normed.clone().select(0, rows);
-        let attended = self.attention.forward_at(query, normed, places, past);
+        let attended = self
+            .attention
+            .forward_at(query, normed, batch, places, past);
         self.rest(here, attended)
     }
 

@@ -1,5 +1,6 @@
 //! The language model: embeddings, blocks, norm, head.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::module::Module;
@@ -120,16 +121,30 @@ impl Lm {
     /// If a position lies outside the input, or the input is longer than the model's table of places.
     #[must_use]
     pub fn hidden_at(&self, input: &Input, positions: &[usize]) -> Tensor<2> {
+        let single: Vec<Range<usize>> = positions.iter().map(|&at| at..at + 1).collect();
+        self.hidden_within(input, &single)
+    }
+
+    /// [`hidden_at`](Self::hidden_at) for a few places in each row, at least one: `[places, d]`, row
+    /// after row.
+    ///
+    /// # Panics
+    /// As [`hidden_at`](Self::hidden_at), or if a row has no position.
+    #[must_use]
+    pub fn hidden_within(&self, input: &Input, positions: &[Range<usize>]) -> Tensor<2> {
         let [batch, width, _] = input.embeddings.dims();
-        assert_eq!(positions.len(), batch, "one position for each row");
+        assert_eq!(positions.len(), batch, "positions for each row");
         let passed = input.passed();
         let keys = passed + width;
-        let places: Vec<usize> = positions
-            .iter()
-            .map(|position| position + input.prompt)
-            .collect();
+        let queries = positions.iter().map(Range::len).max().unwrap_or(0);
+        // A row with fewer places asks for its last one again; what comes of that is left out below.
+        let padded = positions.iter().flat_map(|row| {
+            let repeated = std::iter::repeat_n(row.end - 1, queries - row.len());
+            row.clone().chain(repeated)
+        });
+        let places: Vec<usize> = padded.map(|position| position + input.prompt).collect();
         assert!(
-            places.iter().all(|&place| place < keys),
+            positions.iter().all(|row| !row.is_empty()) && places.iter().all(|&at| at < keys),
             "a position lies outside the input"
         );
         let (along, x) = self.before_blocks(input);
@@ -151,14 +166,25 @@ impl Lm {
             keys,
             &self.device,
         );
-        let rows: Vec<i32> = places
+        let rows = places
             .iter()
             .enumerate()
-            .map(|(row, place)| (row * width + place - passed) as i32)
-            .collect();
-        let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [batch]), &self.device);
+            .map(|(query, place)| query / queries * width + place - passed);
         let past = input.past_of(earlier.len());
-        self.after_blocks(last.forward_at(x, rows, &at, past))
+        let all = self.after_blocks(last.forward_at(x, self.index(rows), batch, &at, past));
+        if positions.iter().all(|row| row.len() == queries) {
+            return all;
+        }
+        let asked = positions.iter().enumerate();
+        let asked = asked.flat_map(|(row, places)| row * queries..row * queries + places.len());
+        all.select(0, self.index(asked))
+    }
+
+    /// Numbers of rows, on the device.
+    fn index(&self, rows: impl Iterator<Item = usize>) -> Tensor<1, Int> {
+        let rows: Vec<i32> = rows.map(|row| row as i32).collect();
+        let len = rows.len();
+        Tensor::from_data(TensorData::new(rows, [len]), &self.device)
     }
 
     /// The last hidden state everywhere, prompt included, but for what was passed before:

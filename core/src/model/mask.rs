@@ -33,7 +33,7 @@ pub(super) fn along(
     }
 }
 
-/// `[batch, 1, 1, keys]`, for one query at `places[i]` in row i.
+/// `[batch, 1, q, keys]`, for q queries in each row, at `places[i·q..(i + 1)·q]` in row i.
 pub(super) fn at(
     config: &Config,
     layer: &Layer,
@@ -42,14 +42,15 @@ pub(super) fn at(
     keys: usize,
     device: &Device,
 ) -> Tensor<4> {
-    let visible = lengths
+    let (batch, queries) = (lengths.len(), places.len() / lengths.len());
+    let visible = places
         .iter()
-        .zip(places)
-        .map(|(&length, &place)| match config.causal {
+        .enumerate()
+        .map(|(query, &place)| match config.causal {
             true => layer.seen_from(place),
-            false => 0..length,
+            false => 0..lengths[query / queries],
         });
-    upload(visible, keys, |rows| [rows, 1, 1, keys], device)
+    upload(visible, keys, |_| [batch, 1, queries, keys], device)
 }
 
 impl Layer {

@@ -36,6 +36,7 @@ mod save;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod writing;
 
 pub use attention::Attention;
 pub use block::Block;
@@ -51,3 +52,4 @@ pub use mlp::Mlp;
 pub use norm::Norm;
 pub use past::Past;
 pub use save::NamedTensors;
+pub use writing::Writing;

@@ -67,6 +67,33 @@ fn right_padding_changes_nothing() {
     }
 }
 
+/// As many places in each row, unlike numbers of them, before a prompt and behind one that was passed.
+#[test]
+fn hidden_within_is_hidden_all_at_the_positions() {
+    for config in families() {
+        let model = random(&config, 3);
+        let tokens = TokenBatch::padded(&SEQUENCES, 0);
+        let before = model.embed(&tokens).with_prompt(prompt(&model, 3, 4));
+        let behind = model.embed_behind(prompt(&model, 1, 4).squeeze_dim(0), &tokens);
+        let alike = vec![4..6, 0..2, 2..4];
+        for (input, start) in [(before, PROMPT), (behind, 0)] {
+            let start = if config.causal { start } else { PROMPT };
+            let all = model.hidden_all(&input);
+            for positions in [alike.clone(), vec![3..7, 1..2, 0..3]] {
+                let found = values(model.hidden_within(&input, &positions));
+                let places = positions.iter().cloned().enumerate();
+                let places = places.flat_map(|(row, places)| places.map(move |at| (row, at)));
+                let expected = places.map(|(row, at)| {
+                    let row = all.clone().narrow(0, row, 1);
+                    values(row.narrow(1, start + at, 1))
+                });
+                let expected = expected.collect::<Vec<_>>().concat();
+                assert_close(&found, &expected, 1e-5);
+            }
+        }
+    }
+}
+
 #[test]
 fn hidden_at_is_hidden_all_at_the_position() {
     for config in families() {

@@ -13,5 +13,5 @@ pub use adam::{Adam, AdamConfig};
 pub use order::{Order, SplitMix64};
 pub use read::{DeviceError, read};
 pub use schedule::Schedule;
-pub use softened::{Softened, divergence};
+pub use softened::{Softened, cross_entropy, divergence};
 pub use state::{State, StateError};

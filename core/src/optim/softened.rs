@@ -1,11 +1,11 @@
-//! Divergences at a temperature, with their slopes written down instead of traced.
+//! Losses over a vocabulary, with their slopes written down instead of traced.
 //!
 //! Logits over a whole vocabulary are the largest tensors there are. Tracing them through autodiff
 //! would keep several copies; their slopes are known in closed form, so the graph can end at the
 //! hidden state h: the model's head pulls the slope back to it, and `sum(h · ∂loss/∂h)` stands in for
 //! the loss.
 
-use burn::tensor::{Tensor, activation};
+use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData, activation};
 
 use crate::ops;
 
@@ -34,6 +34,26 @@ fn by_tensors(target: Tensor<2>, logits: Tensor<2>, temperature: f64) -> Softene
     let (p, q) = (log_p.clone().exp(), log_q.clone().exp());
     let value = (p.clone() * (log_p - log_q)).sum_dim(1) * (temperature * temperature);
     let slope = (q - p) * temperature;
+    Softened { value, slope }
+}
+
+/// −log softmax(z)[target] for each row, 0 where there is no target; slope softmax(z) − e_target.
+pub fn cross_entropy(logits: Tensor<2>, targets: &[Option<u32>]) -> Softened {
+    let (rows, device) = (targets.len(), logits.device());
+    let ids: Vec<i32> = targets
+        .iter()
+        .map(|target| target.unwrap_or(0) as i32)
+        .collect();
+    let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [rows, 1]), &device);
+    let real: Vec<f32> = targets
+        .iter()
+        .map(|target| f32::from(target.is_some()))
+        .collect();
+    let real = Tensor::<2>::from_data(TensorData::new(real, [rows, 1]), &device);
+    let log_p = activation::log_softmax(logits, 1);
+    let value = log_p.clone().gather(1, ids.clone()).neg() * real.clone();
+    let minus = Tensor::<2>::full([rows, 1], -1.0, &device);
+    let slope = log_p.exp().scatter(1, ids, minus, IndexingUpdateOp::Add) * real;
     Softened { value, slope }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
+use super::answers::{Answers, Label};
 use super::file::Task;
 use super::table::{BadReason, BadRow, Table, TableRow};
 
@@ -15,6 +16,9 @@ const QUOTED: usize = 40;
 pub enum Labels {
     /// Rows without a known label are bad rows (private data, test data).
     Required,
+    /// An answer of text is read where the table has it, and a row may lack it; of classes nothing is
+    /// looked at (public text that two models are compared along).
+    IfThere,
     /// The label column is not looked at and may be missing (public text for the transfer).
     Unused,
 }
@@ -26,8 +30,8 @@ pub struct Row {
     pub line: usize,
     /// Text of each of the template's fields, in their order.
     pub texts: Vec<String>,
-    /// Class index; none where labels are unused.
-    pub label: Option<usize>,
+    /// Its answer; none where labels are unused.
+    pub label: Option<Label<String>>,
     /// Value of the task's group column.
     pub group: Option<String>,
 }
@@ -141,7 +145,7 @@ impl Dataset {
         let mut copies = Vec::new();
         self.rows.retain(|row| {
             let earlier = *first
-                .entry((row.texts.clone(), row.label))
+                .entry((row.texts.clone(), row.label.clone()))
                 .or_insert(row.line);
             if earlier != row.line {
                 copies.push(Duplicate {
@@ -162,7 +166,7 @@ impl Dataset {
 /// about the rows of all files together.
 #[derive(Debug, Default)]
 pub struct Seen {
-    rows: HashSet<(Vec<String>, Option<usize>)>,
+    rows: HashSet<(Vec<String>, Option<Label<String>>)>,
     keys: HashSet<Vec<String>>,
 }
 
@@ -170,7 +174,7 @@ impl Seen {
     /// As [`Dataset::remove_copies`], of rows in earlier files too; how many were removed.
     pub fn remove_copies(&mut self, dataset: &mut Dataset) -> usize {
         let before = dataset.rows.len();
-        let new = |row: &Row| self.rows.insert((row.texts.clone(), row.label));
+        let new = |row: &Row| self.rows.insert((row.texts.clone(), row.label.clone()));
         dataset.rows.retain(new);
         before - dataset.rows.len()
     }
@@ -227,6 +231,8 @@ fn key(row: &Row) -> Vec<String> {
 struct Columns {
     texts: Vec<usize>,
     label: Option<usize>,
+    /// Whether a row without a label is a bad one.
+    required: bool,
     group: Option<usize>,
 }
 
@@ -242,9 +248,15 @@ impl Columns {
                 })
         };
         let labelled = labels == Labels::Required;
+        let label = match (labels, task.answers()) {
+            (Labels::Required, _) => Some(find(task.label_column())?),
+            (Labels::IfThere, Answers::Open(_)) => table.column(task.label_column()),
+            (Labels::IfThere, Answers::Classes(_)) | (Labels::Unused, _) => None,
+        };
         Ok(Self {
             texts: task.text_columns().map(find).collect::<Result<_, _>>()?,
-            label: labelled.then(|| find(task.label_column())).transpose()?,
+            label,
+            required: labelled,
             // Only splits need it, and those are made from labelled data.
             group: task
                 .group_column()
@@ -256,7 +268,10 @@ impl Columns {
 
     /// The row; `None` where its label is one to ignore.
     fn read(&self, task: &Task, row: &TableRow) -> Result<Option<Row>, BadReason> {
-        let label = self.label.map(|column| row.cells[column].trim());
+        let label = self
+            .label
+            .map(|column| row.cells[column].trim())
+            .filter(|label| self.required || !label.is_empty());
         if label.is_some_and(|label| task.ignored_labels().iter().any(|i| i.trim() == label)) {
             return Ok(None);
         }
@@ -274,30 +289,38 @@ impl Columns {
         Ok(Some(Row {
             line: row.line,
             texts,
-            label: label.map(|label| class(task, label)).transpose()?,
+            label: label.map(|label| answer(task, label)).transpose()?,
             group: self.group.map(|column| row.cells[column].clone()),
         }))
     }
 }
 
-fn class(task: &Task, value: &str) -> Result<usize, BadReason> {
+/// What a value of the label column answers.
+fn answer(task: &Task, value: &str) -> Result<Label<String>, BadReason> {
+    let column = || task.label_column().to_owned();
     if value.is_empty() {
-        return Err(BadReason::NoLabel {
-            column: task.label_column().to_owned(),
-        });
+        return Err(BadReason::NoLabel { column: column() });
     }
-    task.class_of(value).ok_or_else(|| {
-        let known = task.classes().iter().flat_map(|class| &class.values);
-        BadReason::UnknownLabel {
-            value: value.chars().take(QUOTED).collect(),
-            known: known.map(String::as_str).collect::<Vec<_>>().join(", "),
-        }
-    })
+    match task.answers() {
+        Answers::Open(open) if value.contains(&open.end) => Err(BadReason::EndWithin {
+            column: column(),
+            end: open.end.clone(),
+        }),
+        Answers::Open(_) => Ok(Label::Text(value.to_owned())),
+        Answers::Classes(classes) => task.class_of(value).map(Label::Class).ok_or_else(|| {
+            let known = classes.iter().flat_map(|class| &class.values);
+            BadReason::UnknownLabel {
+                value: value.chars().take(QUOTED).collect(),
+                known: known.map(String::as_str).collect::<Vec<_>>().join(", "),
+            }
+        }),
+    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::answers::tests::open;
     use super::super::file::tests::SMALL;
     use super::super::table::{self, Format};
     use super::*;
@@ -316,8 +339,10 @@ mod tests {
         let table =
             table("stars,review\n0,bad\n positive ,good\nplot,long\n,x\n7,y\n1,  \nragged\n");
         let dataset = task().dataset(&table, Labels::Required).unwrap();
-        let rows: Vec<_> = dataset.rows.iter().map(|r| (r.line, r.label)).collect();
-        assert_eq!(rows, [(2, Some(0)), (3, Some(1))]);
+        let rows = dataset.rows.iter();
+        let rows: Vec<_> = rows.map(|r| (r.line, r.label.clone())).collect();
+        let class = |class| Some(Label::Class(class));
+        assert_eq!(rows, [(2, class(0)), (3, class(1))]);
         assert_eq!(dataset.ignored, [4]);
         let bad: Vec<_> = dataset.bad.iter().map(|bad| bad.line).collect();
         assert_eq!(bad, [5, 6, 7, 8]);
@@ -339,6 +364,29 @@ mod tests {
             matches!(&missing, DatasetError::MissingColumn { column, .. } if column == "stars")
         );
         assert!(missing.to_string().contains("review"));
+    }
+
+    #[test]
+    fn answers_of_text_are_read_where_they_are_there() {
+        let small = task();
+        let task = Task::from_toml(&open("max_tokens = 3\nend = \".\"")).unwrap();
+        let texts = |text: &str, labels| {
+            let dataset = task.dataset(&table(text), labels).unwrap();
+            let bad: Vec<_> = dataset.bad.iter().map(|bad| bad.line).collect();
+            let rows = dataset.rows.into_iter();
+            (rows.map(|row| row.label).collect::<Vec<_>>(), bad)
+        };
+        let said = |text: &str| Some(Label::Text(text.to_owned()));
+        let file = "stars,review\n Alan Smithee ,a\n,b\none. two,c\n";
+        let required = texts(file, Labels::Required);
+        assert_eq!(required, (vec![said("Alan Smithee")], vec![3, 4]));
+        let there = texts(file, Labels::IfThere);
+        assert_eq!(there, (vec![said("Alan Smithee"), None], vec![4]));
+        assert_eq!(texts(file, Labels::Unused), (vec![None; 3], vec![]));
+        assert_eq!(texts("review\na\n", Labels::IfThere).0, [None]);
+        // Classes are not looked at where no label is needed.
+        let classes = small.dataset(&table(file), Labels::IfThere);
+        assert!(classes.unwrap().rows.iter().all(|row| row.label.is_none()));
     }
 
     #[test]

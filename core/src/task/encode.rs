@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use tokenizers::{Encoding, Tokenizer};
 
+use super::answer_tokens::AnswerTokens;
+use super::answers::{Answers, Label, NoClasses};
 use super::dataset::Row;
 use super::file::Task;
 use super::template::{Rendered, TemplateError};
@@ -36,6 +38,52 @@ pub enum EncodeError {
         "the model is a masked one, but its tokenizer has neither `<mask>` nor `[MASK]`; does the tokenizer belong to the model?"
     )]
     NoMask,
+    /// A masked model that should write.
+    #[error(
+        "the task `{task}` is answered with text of its own ([answer]), and a masked model fills in one token; take a causal model, or a task with [[classes]]"
+    )]
+    Masked {
+        /// The task's name.
+        task: String,
+    },
+    /// An answer's end that the tokenizer cannot spell.
+    #[error(
+        "the tokenizer makes no token of {end:?}, which ends an answer; give the task another `end` under [answer]"
+    )]
+    NoEnd {
+        /// The text that should end an answer.
+        end: String,
+    },
+    /// An answer that the tokenizer cannot spell.
+    #[error("line {line}: the tokenizer cannot spell the answer; remove the row")]
+    Unspelled {
+        /// Line of the file.
+        line: usize,
+    },
+    /// An answer that is not allowed to be as long as it is.
+    #[error(
+        "line {line}: the answer takes {tokens} tokens, and the task allows {most}; raise `max_tokens` under [answer], or shorten the answer"
+    )]
+    AnswerTooLong {
+        /// Line of the file.
+        line: usize,
+        /// Tokens of the answer.
+        tokens: usize,
+        /// Tokens allowed.
+        most: usize,
+    },
+    /// A row with a label of another kind than the task's.
+    #[error("line {line}: the row was read by another task; read the table again by this one")]
+    OtherTask {
+        /// Line of the file.
+        line: usize,
+    },
+    /// The tokenizer cannot turn tokens back into text.
+    #[error("what the model wrote can't be decoded: {reason}")]
+    Decode {
+        /// What the tokenizer says.
+        reason: String,
+    },
     /// Nothing of the text would be left.
     #[error(
         "the template alone takes {template} tokens of the {limit} there are; shorten it or raise `max_length`"
@@ -65,14 +113,63 @@ pub enum EncodeError {
 /// One row as the model reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Example {
-    /// Token ids, special tokens included, unpadded.
+    /// Token ids of the text, special tokens included, unpadded.
     pub ids: Vec<u32>,
-    /// Index in `ids` of the position whose output is the answer.
+    /// Index in `ids` of the position whose output is the answer, or its first token.
     pub answer: usize,
-    /// Class index, where known.
-    pub label: Option<usize>,
+    /// The answer, where known; one of text stands behind `ids` and ends with its end's tokens.
+    pub label: Option<Label<Vec<u32>>>,
     /// Tokens that truncation took from the text.
     pub removed: usize,
+}
+
+impl Example {
+    /// What a model reads of text and answer: all tokens but an answer's last one, behind which nothing
+    /// is asked.
+    pub fn read(&self) -> Vec<u32> {
+        match &self.label {
+            Some(Label::Text(tokens)) => {
+                let before_last = tokens.len().saturating_sub(1);
+                [self.ids.as_slice(), &tokens[..before_last]].concat()
+            }
+            _ => self.ids.clone(),
+        }
+    }
+
+    /// How many tokens a model [reads](Self::read).
+    #[allow(clippy::len_without_is_empty)] // A text without tokens is not encoded.
+    pub fn len(&self) -> usize {
+        self.ids.len() + self.places().len().saturating_sub(1)
+    }
+
+    /// The places of [`read`](Self::read) whose outputs are the answer, one for each of its tokens;
+    /// the first one alone where the answer is not known or is no text.
+    pub fn places(&self) -> Range<usize> {
+        let count = match &self.label {
+            Some(Label::Text(tokens)) => tokens.len(),
+            _ => 1,
+        };
+        self.answer..self.answer + count
+    }
+}
+
+/// A task's answers as a tokenizer spells them.
+pub enum Spelled<'a> {
+    /// The label words of its classes.
+    Classes(LabelWords),
+    /// Text of its own.
+    Open(Box<AnswerTokens<'a>>),
+}
+
+impl Spelled<'_> {
+    /// The answer of the row at a line, as the model reads it.
+    fn label(&self, label: &Label<String>, line: usize) -> Result<Label<Vec<u32>>, EncodeError> {
+        match (self, label) {
+            (Self::Classes(_), Label::Class(class)) => Ok(Label::Class(*class)),
+            (Self::Open(answers), Label::Text(text)) => answers.spell(text, line).map(Label::Text),
+            _ => Err(EncodeError::OtherTask { line }),
+        }
+    }
 }
 
 /// A task on one tokenizer.
@@ -81,30 +178,45 @@ pub struct Encoder<'a> {
     tokenizer: Cow<'a, Tokenizer>,
     limit: usize,
     mask: Option<(String, u32)>,
-    words: LabelWords,
+    spelled: Spelled<'a>,
 }
 
 impl<'a> Encoder<'a> {
-    /// `max_tokens` is what the model has left beside the prompt; the task's own `max_length`
-    /// applies too.
+    /// `max_tokens` is what the model has left beside the prompt, of which the longest answer of text
+    /// gets its share; the task's own `max_length` applies too.
     ///
     /// # Errors
-    /// [`EncodeError`] where template, label words or mask do not fit the tokenizer or the length.
+    /// [`EncodeError`] where template, answers or mask do not fit the tokenizer or the length, or the
+    /// head cannot write what the task asks for.
     pub fn new(
         task: &'a Task,
         tokenizer: &'a Tokenizer,
         max_tokens: usize,
         head: Head,
     ) -> Result<Self, EncodeError> {
+        let spelled = match (task.answers(), head) {
+            (Answers::Classes(_), _) => Spelled::Classes(LabelWords::new(task, tokenizer)?),
+            (Answers::Open(open), Head::Causal) => {
+                Spelled::Open(Box::new(AnswerTokens::new(open, tokenizer)?))
+            }
+            (Answers::Open(_), Head::Masked) => {
+                let task = task.name().to_owned();
+                return Err(EncodeError::Masked { task });
+            }
+        };
+        let behind = match &spelled {
+            Spelled::Classes(_) => 0,
+            Spelled::Open(answers) => answers.most_tokens(),
+        };
         let encoder = Self {
             task,
             tokenizer: whole_texts(tokenizer),
-            limit: max_tokens.min(task.max_length()),
+            limit: max_tokens.saturating_sub(behind).min(task.max_length()),
             mask: match head {
                 Head::Causal => None,
                 Head::Masked => Some(mask_token(tokenizer).ok_or(EncodeError::NoMask)?),
             },
-            words: LabelWords::new(task, tokenizer)?,
+            spelled,
         };
         let blank = vec![""; task.template().fields().len()];
         let template = encoder.tokens(&encoder.render(&blank)?, 0)?.len();
@@ -117,9 +229,20 @@ impl<'a> Encoder<'a> {
         Ok(encoder)
     }
 
+    /// The task's answers in tokens.
+    pub fn spelled(&self) -> &Spelled<'a> {
+        &self.spelled
+    }
+
     /// The vocabulary rows of the classes.
-    pub fn words(&self) -> &LabelWords {
-        &self.words
+    ///
+    /// # Errors
+    /// [`NoClasses`] where the task's answers are text.
+    pub fn words(&self) -> Result<&LabelWords, NoClasses> {
+        match &self.spelled {
+            Spelled::Classes(words) => Ok(words),
+            Spelled::Open(_) => Err(NoClasses::of(self.task)),
+        }
     }
 
     /// Ids of the task's init sentence, without special tokens: what the prompt starts from.
@@ -138,10 +261,11 @@ impl<'a> Encoder<'a> {
         Ok(ids)
     }
 
-    /// Encodes one row: template → tokens → the start of the text cut off where it is too long.
+    /// Encodes one row: template → tokens → the start of the text cut off where it is too long; of an
+    /// answer nothing is cut.
     ///
     /// # Errors
-    /// [`EncodeError::NoTokens`] or [`EncodeError::Tokenizer`], with the row's line.
+    /// [`EncodeError`] with the row's line: no token, an answer too long, a tokenizer that fails.
     pub fn encode(&self, row: &Row) -> Result<Example, EncodeError> {
         let rendered = self.render(&row.texts)?;
         let mut tokens = self.tokens(&rendered, row.line)?;
@@ -154,11 +278,12 @@ impl<'a> Encoder<'a> {
                 .ok_or(no_tokens)?,
             _ => tokens.len().checked_sub(1).ok_or(no_tokens)?,
         };
-        let ids = tokens.into_iter().map(|token| token.id).collect();
+        let label = row.label.as_ref();
+        let label = label.map(|label| self.spelled.label(label, row.line));
         Ok(Example {
-            ids,
+            ids: tokens.into_iter().map(|token| token.id).collect(),
             answer,
-            label: row.label,
+            label: label.transpose()?,
             removed,
         })
     }
@@ -258,7 +383,7 @@ fn mask_token(tokenizer: &Tokenizer) -> Option<(String, u32)> {
         .find_map(|&mask| Some((mask.to_owned(), tokenizer.token_to_id(mask)?)))
 }
 
-fn refused(line: usize, error: &dyn std::error::Error) -> EncodeError {
+pub(super) fn refused(line: usize, error: &dyn std::error::Error) -> EncodeError {
     EncodeError::Tokenizer {
         line,
         reason: error.to_string(),
@@ -332,16 +457,13 @@ pub(crate) mod tests {
         Row {
             line: 7,
             texts,
-            label: Some(1),
+            label: Some(Label::Class(1)),
             group: None,
         }
     }
 
-    fn spell(tokenizer: &Tokenizer, example: &Example) -> String {
-        let tokens = example
-            .ids
-            .iter()
-            .map(|&id| tokenizer.id_to_token(id).unwrap());
+    pub(crate) fn spell(tokenizer: &Tokenizer, ids: &[u32]) -> String {
+        let tokens = ids.iter().map(|&id| tokenizer.id_to_token(id).unwrap());
         tokens.collect::<Vec<_>>().join("|")
     }
 
@@ -350,10 +472,10 @@ pub(crate) mod tests {
         let (task, tokenizer) = (Task::from_toml(SMALL).unwrap(), tokenizer());
         let encoder = Encoder::new(&task, &tokenizer, 100, Head::Causal).unwrap();
         let example = encoder.encode(&row(&["a film."])).unwrap();
-        assert_eq!(spell(&tokenizer, &example), "a|Ġfilm|.|I|t|Ġwas");
+        assert_eq!(spell(&tokenizer, &example.ids), "a|Ġfilm|.|I|t|Ġwas");
         assert_eq!(
             (example.answer, example.label, example.removed),
-            (5, Some(1), 0)
+            (5, Some(Label::Class(1)), 0)
         );
     }
 
@@ -362,7 +484,7 @@ pub(crate) mod tests {
         let (task, tokenizer) = (Task::from_toml(SMALL).unwrap(), tokenizer());
         let encoder = Encoder::new(&task, &tokenizer, 6, Head::Causal).unwrap();
         let example = encoder.encode(&row(&["xyz film!?"])).unwrap();
-        assert_eq!(spell(&tokenizer, &example), "Ġfilm|!|?|I|t|Ġwas");
+        assert_eq!(spell(&tokenizer, &example.ids), "Ġfilm|!|?|I|t|Ġwas");
         assert_eq!((example.answer, example.removed), (5, 3));
         let by_task = Encoder::new(&task, &tokenizer, 100, Head::Causal).unwrap();
         assert_eq!(
@@ -383,7 +505,7 @@ pub(crate) mod tests {
         let tokenizer = tokenizer();
         let encoder = Encoder::new(&task, &tokenizer, 9, Head::Causal).unwrap();
         let example = encoder.encode(&row(&["abc", "xyz"])).unwrap();
-        assert_eq!(spell(&tokenizer, &example), "T|:|E|:|y|z|I|t|Ġwas");
+        assert_eq!(spell(&tokenizer, &example.ids), "T|:|E|:|y|z|I|t|Ġwas");
     }
 
     #[test]
@@ -392,7 +514,7 @@ pub(crate) mod tests {
         let encoder = Encoder::new(&task, &tokenizer, 9, Head::Masked).unwrap();
         let example = encoder.encode(&row(&["ab<mask>c"])).unwrap();
         assert_eq!(
-            spell(&tokenizer, &example),
+            spell(&tokenizer, &example.ids),
             "<s>|<mask>|c|I|t|Ġwas|<mask>|.|</s>"
         );
         assert_eq!((example.answer, example.removed), (6, 2));
@@ -403,7 +525,7 @@ pub(crate) mod tests {
         let (task, tokenizer) = (Task::from_toml(SMALL).unwrap(), wrapping_tokenizer());
         let encoder = Encoder::new(&task, &tokenizer, 9, Head::Causal).unwrap();
         let example = encoder.encode(&row(&["a"])).unwrap();
-        assert_eq!(spell(&tokenizer, &example), "<s>|a|I|t|Ġwas");
+        assert_eq!(spell(&tokenizer, &example.ids), "<s>|a|I|t|Ġwas");
         assert_eq!(example.answer, 4);
     }
 
@@ -418,7 +540,7 @@ pub(crate) mod tests {
         let tokenizer = load(&description);
         let encoder = Encoder::new(&task, &tokenizer, 100, Head::Causal).unwrap();
         let example = encoder.encode(&row(&["a film."])).unwrap();
-        assert_eq!(spell(&tokenizer, &example), "a|Ġfilm|.|I|t|Ġwas");
+        assert_eq!(spell(&tokenizer, &example.ids), "a|Ġfilm|.|I|t|Ġwas");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::answers::{Answers, Class, NoClasses, OpenAnswer};
 use super::template::{Template, TemplateError};
 
 /// The entry of `[columns]` that names the label's column.
@@ -46,6 +47,27 @@ pub enum TaskError {
     /// The model would be told the answer.
     #[error("the template names {{label}}, so the model would be told the answer; remove it")]
     LabelInTemplate,
+    /// Nothing to answer with.
+    #[error(
+        "the task says neither what to choose between nor how long an answer of text may be; add [[classes]], or [answer] with `max_tokens`"
+    )]
+    NoAnswers,
+    /// Two ways to answer.
+    #[error("the task has both [[classes]] and [answer]; keep one of them")]
+    TwoKinds,
+    /// No answer would fit.
+    #[error(
+        "`max_tokens` under [answer] is 0; give the number of tokens that an answer may have, such as 8"
+    )]
+    NoAnswerTokens,
+    /// Nothing would end an answer.
+    #[error(
+        "`end` under [answer] is empty; give the text that ends an answer, or leave it out for a new line"
+    )]
+    NoEnd,
+    /// What only label words need.
+    #[error("`first_token` is about label words, and a task with [answer] has none; remove it")]
+    FirstToken,
     /// Nothing to decide between.
     #[error("`classes` has {count} entries; a classification needs at least two")]
     TooFewClasses {
@@ -109,19 +131,6 @@ pub enum TaskError {
     },
 }
 
-/// One class: how the data writes it and which words of the vocabulary speak for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Class {
-    /// The class's name, for people.
-    pub name: String,
-    /// What the label column holds for it; the name alone unless given.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub values: Vec<String>,
-    /// Label words, without leading space.
-    pub words: Vec<String>,
-}
-
 /// The document as written; [`Task`] is the checked one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -139,7 +148,10 @@ struct Document {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     group_column: Option<String>,
     columns: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     classes: Vec<Class>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answer: Option<OpenAnswer>,
 }
 
 /// A checked task. Its fields and what they mean are listed in `tasks/README.md`.
@@ -202,9 +214,23 @@ impl Task {
         self.document.first_token
     }
 
+    /// What its rows are answered with.
+    pub fn answers(&self) -> Answers<'_> {
+        match &self.document.answer {
+            Some(open) => Answers::Open(open),
+            None => Answers::Classes(&self.document.classes),
+        }
+    }
+
     /// The classes, in the order of their indices.
-    pub fn classes(&self) -> &[Class] {
-        &self.document.classes
+    ///
+    /// # Errors
+    /// [`NoClasses`] where the answer is text.
+    pub fn classes(&self) -> Result<&[Class], NoClasses> {
+        match self.answers() {
+            Answers::Classes(classes) => Ok(classes),
+            Answers::Open(_) => Err(NoClasses::of(self)),
+        }
     }
 
     /// Column of each of the template's fields, in the template's order.
@@ -236,7 +262,8 @@ impl Task {
     /// Class index of a value of the label column; space around it does not count.
     pub fn class_of(&self, value: &str) -> Option<usize> {
         let value = value.trim();
-        self.classes()
+        self.document
+            .classes
             .iter()
             .position(|class| class.values.iter().any(|v| v.trim() == value))
     }
@@ -275,10 +302,25 @@ impl TryFrom<Document> for Task {
         }
         let template = Template::parse(&document.template)?;
         check_columns(&template, &document.columns)?;
-        check_classes(&document.classes)?;
-        check_words(&document.classes)?;
-        check_values(&document.classes, &document.ignored_labels)?;
+        check_answers(&document)?;
         Ok(Self { document, template })
+    }
+}
+
+/// Exactly one kind of answer, and one that can be given.
+fn check_answers(document: &Document) -> Result<(), TaskError> {
+    match (&document.answer, document.classes.as_slice()) {
+        (None, []) => Err(TaskError::NoAnswers),
+        (Some(_), [_, ..]) => Err(TaskError::TwoKinds),
+        (Some(_), []) if document.first_token => Err(TaskError::FirstToken),
+        (Some(open), []) if open.max_tokens == 0 => Err(TaskError::NoAnswerTokens),
+        (Some(open), []) if open.end.is_empty() => Err(TaskError::NoEnd),
+        (Some(_), []) => Ok(()),
+        (None, classes) => {
+            check_classes(classes)?;
+            check_words(classes)?;
+            check_values(classes, &document.ignored_labels)
+        }
     }
 }
 

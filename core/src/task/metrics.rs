@@ -8,7 +8,8 @@ const Z95: f64 = 1.959_963_984_540_054;
 /// An accuracy and its 95 % interval; as JSON the shape of one entry of `results.json`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Accuracy {
-    /// Share of right answers.
+    /// Share of right answers; of answers of text it is called exact match.
+    #[serde(alias = "exact_match")]
     pub accuracy: f64,
     /// Lower end of the interval.
     pub low: f64,

@@ -4,7 +4,7 @@ use super::file::{Task, TaskError};
 
 /// Name and source of every ready task; words and templates of all but the last as in the
 /// paper's public code.
-pub const READY: [(&str, &str); 10] = [
+pub const READY: [(&str, &str); 12] = [
     ("sst2", include_str!("../../../tasks/sst2.toml")),
     ("imdb", include_str!("../../../tasks/imdb.toml")),
     ("mpqa", include_str!("../../../tasks/mpqa.toml")),
@@ -14,6 +14,8 @@ pub const READY: [(&str, &str); 10] = [
     ("trec", include_str!("../../../tasks/trec.toml")),
     ("disaster", include_str!("../../../tasks/disaster.toml")),
     ("boolq", include_str!("../../../tasks/boolq.toml")),
+    ("mit-d", include_str!("../../../tasks/mit-d.toml")),
+    ("mit-g", include_str!("../../../tasks/mit-g.toml")),
     (
         "rotten-tomatoes",
         include_str!("../../../tasks/rotten-tomatoes.toml"),
@@ -37,6 +39,7 @@ pub fn ready(name: &str) -> Result<Task, TaskError> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::Answers;
     use super::*;
 
     #[test]
@@ -87,6 +90,46 @@ mod tests {
             render("boolq", &["P", "q"]),
             "Context: P\nQuestion: q\nA.no\nB.yes\nThe answer is A or B?"
         );
+    }
+
+    #[test]
+    fn spans_are_asked_for_as_in_the_papers_code() {
+        let render = |name: &str| {
+            let task = ready(name).unwrap();
+            assert!(matches!(task.answers(), Answers::Open(open) if open.end == "\n"));
+            task.template().causal(&["a film"]).unwrap().text
+        };
+        assert_eq!(
+            render("mit-d"),
+            "Context:a film\nThe director of the movie is"
+        );
+        assert_eq!(
+            render("mit-g"),
+            "Answer the genre of the movie directly from the context.\nContext:a film.\n This movie is"
+        );
+    }
+
+    /// Receipts and published students name tasks by these.
+    #[test]
+    fn hashes_are_those_of_earlier_builds() {
+        let hash = |name: &str| ready(name).unwrap().hash();
+        let known = [
+            (
+                "sst2",
+                "e163373a52f9555465e16fd28359364818fcc82e730537abfab8c1b132469af9",
+            ),
+            (
+                "trec",
+                "c05508551c47fc74b20d580044949fca0720e877f7278103e22ce4f33863f0c7",
+            ),
+            (
+                "boolq",
+                "65ecf698dc2737e9843decbd77e572fef0ff4e709048ef961c207f1081937a7b",
+            ),
+        ];
+        for (name, expected) in known {
+            assert_eq!(hash(name), expected, "{name}");
+        }
     }
 
     /// As the Hugging Face hub has them: numbers of classes, and true or false.

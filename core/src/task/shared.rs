@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use tokenizers::Tokenizer;
 
-use super::words::{CONTEXT, ids, whole_texts};
+use super::words::{CONTEXT, ids, unknown_tokens, whole_texts};
 
 /// Marks of a space before a word, in byte-level vocabularies and in SentencePiece's.
 const SPACES: [char; 2] = ['Ġ', '▁'];
@@ -62,12 +62,9 @@ struct Behind<'a> {
 impl<'a> Behind<'a> {
     fn new(tokenizer: &'a Tokenizer) -> Self {
         let tokenizer = whole_texts(tokenizer);
-        let unknown = ["<unk>", "[UNK]"].iter();
         Self {
             before: ids(&tokenizer, CONTEXT).unwrap_or_default(),
-            unknown: unknown
-                .filter_map(|name| tokenizer.token_to_id(name))
-                .collect(),
+            unknown: unknown_tokens(&tokenizer),
             tokenizer,
         }
     }

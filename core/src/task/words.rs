@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use tokenizers::Tokenizer;
 
+use super::answers::NoClasses;
 use super::file::Task;
 
 /// What stands before a label word when its tokens are looked up: tokenizers spell a word within a
@@ -14,6 +15,9 @@ pub(super) const CONTEXT: &str = "It was";
 /// Why label words do not fit a tokenizer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WordsError {
+    /// A task without label words.
+    #[error(transparent)]
+    NoClasses(#[from] NoClasses),
     /// A word of several tokens, where the task asks for whole words.
     #[error(
         "class `{class}`: the label word `{word}` becomes {count} tokens ({pieces}); choose a commoner word, or set `first_token = true` in the task to score it by its first"
@@ -77,7 +81,7 @@ impl LabelWords {
     /// Looks the task's words up, each as it is spelled after a space.
     ///
     /// # Errors
-    /// [`WordsError`]: several tokens (unless the task says `first_token`), or two classes sharing
+    /// [`WordsError`]: no classes, several tokens (unless the task says `first_token`), or two classes sharing
     /// a token. Words of *one* class that share their first token count once.
     pub fn new(task: &Task, tokenizer: &Tokenizer) -> Result<Self, WordsError> {
         let tokenizer = &*whole_texts(tokenizer);
@@ -87,7 +91,7 @@ impl LabelWords {
             classes: Vec::new(),
             tokens: Vec::new(),
         };
-        for class in task.classes() {
+        for class in task.classes()? {
             let start = words.ids.len();
             for word in &class.words {
                 let id = look_up(tokenizer, &class.name, word, task.first_token())?;
@@ -192,18 +196,13 @@ fn look_up(
     word: &str,
     first_token: bool,
 ) -> Result<u32, WordsError> {
-    let before = ids(tokenizer, CONTEXT)?;
-    let after = ids(tokenizer, &format!("{CONTEXT} {word}"))?;
     let unknown = || WordsError::UnknownWord {
         class: class.to_owned(),
         word: word.to_owned(),
     };
-    let tokens = after.strip_prefix(before.as_slice()).ok_or_else(unknown)?;
+    let tokens = behind_words(tokenizer, &format!(" {word}"))?.ok_or_else(unknown)?;
     let first = *tokens.first().ok_or_else(unknown)?;
-    let unk = ["<unk>", "[UNK]"]
-        .iter()
-        .filter_map(|name| tokenizer.token_to_id(name));
-    if unk.into_iter().any(|unk| unk == first) {
+    if unknown_tokens(tokenizer).contains(&first) {
         return Err(unknown());
     }
     if tokens.len() > 1 && !first_token {
@@ -219,6 +218,25 @@ fn look_up(
         });
     }
     Ok(first)
+}
+
+/// The tokens of `text` where it stands behind a few words; `None` where they are no tokens of its own.
+pub(super) fn behind_words(
+    tokenizer: &Tokenizer,
+    text: &str,
+) -> Result<Option<Vec<u32>>, WordsError> {
+    let before = ids(tokenizer, CONTEXT)?;
+    let after = ids(tokenizer, &format!("{CONTEXT}{text}"))?;
+    let own = after.strip_prefix(before.as_slice()).map(<[u32]>::to_vec);
+    Ok(own.filter(|tokens| !tokens.is_empty()))
+}
+
+/// What a tokenizer puts for what it doesn't know.
+pub(super) fn unknown_tokens(tokenizer: &Tokenizer) -> Vec<u32> {
+    let names = ["<unk>", "[UNK]"].iter();
+    names
+        .filter_map(|name| tokenizer.token_to_id(name))
+        .collect()
 }
 
 pub(super) fn ids(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, WordsError> {

@@ -1,5 +1,7 @@
 //! What a public example contributes to the loss and never changes: computed once.
 
+use std::ops::Range;
+
 use burn::tensor::{Tensor, TensorData};
 
 use super::TransferError;
@@ -15,15 +17,18 @@ const KIND: &str = "post.transfer.constants";
 /// The head makes logits of a hidden state whenever they are needed: d numbers are kept where the
 /// vocabulary has V (576 instead of 49 152 for SmolLM2), and one product with the head is small
 /// beside the teacher's forward pass. With the public examples shortest first as the teacher reads
-/// them, so that batches of neighbours pad little.
+/// them, so that batches of neighbours pad little. An example has a place for each token of its answer,
+/// and one where that is a class or not known.
 pub struct Constants {
     read_by_student: Texts,
     read_by_teacher: Texts,
-    /// h_t, `[done, d]` of the teacher, without prompt.
+    /// Places of the examples before each one, and of all.
+    starts: Vec<usize>,
+    /// h_t, `[places, d]` of the teacher, without prompt.
     teacher: Vec<f32>,
-    /// h_s, `[done, d]` of the student, without prompt.
+    /// h_s, `[places, d]` of the student, without prompt.
     student: Vec<f32>,
-    /// h_s^p, `[done, d]` of the student, with its prompt.
+    /// h_s^p, `[places, d]` of the student, with its prompt.
     prompted: Vec<f32>,
     done: usize,
 }
@@ -31,23 +36,23 @@ pub struct Constants {
 /// The public examples in one model's tokens.
 struct Texts {
     ids: Vec<Vec<u32>>,
-    answers: Vec<usize>,
+    places: Vec<Range<usize>>,
 }
 
 impl Texts {
     fn new(examples: &[Example], order: &[usize]) -> Self {
         let sorted = || order.iter().map(|&index| &examples[index]);
         Self {
-            ids: sorted().map(|example| example.ids.clone()).collect(),
-            answers: sorted().map(|example| example.answer).collect(),
+            ids: sorted().map(Example::read).collect(),
+            places: sorted().map(Example::places).collect(),
         }
     }
 
-    /// Tokens and answer positions of some examples.
-    fn batch(&self, indices: &[usize]) -> (TokenBatch, Vec<usize>) {
+    /// Tokens and answer places of some examples.
+    fn batch(&self, indices: &[usize]) -> (TokenBatch, Vec<Range<usize>>) {
         let ids: Vec<&[u32]> = indices.iter().map(|&i| self.ids[i].as_slice()).collect();
-        let answers = indices.iter().map(|&i| self.answers[i]).collect();
-        (TokenBatch::padded(&ids, 0), answers)
+        let places = indices.iter().map(|&i| self.places[i].clone()).collect();
+        (TokenBatch::padded(&ids, 0), places)
     }
 
     /// Whether the longest example fits behind `n` virtual tokens.
@@ -63,19 +68,23 @@ impl Texts {
     }
 }
 
-/// The constants of some examples, on the device.
+/// The constants of some examples, on the device, place after place.
 pub(super) struct Rows {
     pub(super) teacher: Tensor<2>,
     pub(super) student: Tensor<2>,
     pub(super) prompted: Tensor<2>,
+    /// What each place counts for its example, `[places, 1]`: all of it, or its part of a mean.
+    pub(super) shares: Tensor<2>,
 }
 
 impl Constants {
-    /// Takes public examples in, the same rows as each model reads them; their labels are not looked
-    /// at. The models may have tokenizers of their own: each row only needs an answer position in both.
+    /// Takes public examples in, the same rows as each model reads them. Their classes are not looked at;
+    /// an answer of text is what both models read on, and what it says is no goal. The models may have
+    /// tokenizers of their own: each row only needs as many answer places in both.
     ///
     /// # Errors
-    /// [`TransferError::NoExamples`], or [`TransferError::Pairs`] where one model has more of them.
+    /// [`TransferError::NoExamples`], [`TransferError::Pairs`] where one model has more of them, or
+    /// [`TransferError::Places`] where their answers take unlike numbers of tokens.
     pub fn new(student: &[Example], teacher: &[Example]) -> Result<Self, TransferError> {
         if teacher.is_empty() {
             return Err(TransferError::NoExamples);
@@ -87,10 +96,13 @@ impl Constants {
             });
         }
         let mut order: Vec<usize> = (0..teacher.len()).collect();
-        order.sort_by_key(|&index| teacher[index].ids.len());
+        order.sort_by_key(|&index| teacher[index].len());
+        let read_by_student = Texts::new(student, &order);
+        let read_by_teacher = Texts::new(teacher, &order);
         Ok(Self {
-            read_by_student: Texts::new(student, &order),
-            read_by_teacher: Texts::new(teacher, &order),
+            starts: starts(&read_by_student.places, &read_by_teacher.places)?,
+            read_by_student,
+            read_by_teacher,
             teacher: Vec::new(),
             student: Vec::new(),
             prompted: Vec::new(),
@@ -135,14 +147,14 @@ impl Constants {
         let data = TensorData::new(prompt.embeddings().to_vec(), [n, prompt.token_dim()]);
         let virtual_tokens = Tensor::<2>::from_data(data, student.device());
 
-        let (tokens, answers) = self.read_by_teacher.batch(&indices);
+        let (tokens, places) = self.read_by_teacher.batch(&indices);
         let input = teacher.embed(&tokens);
-        let of_teacher = read(teacher.hidden_at(&input, &answers)).await?;
-        let (tokens, answers) = self.read_by_student.batch(&indices);
+        let of_teacher = read(teacher.hidden_within(&input, &places)).await?;
+        let (tokens, places) = self.read_by_student.batch(&indices);
         let input = student.embed(&tokens);
-        let of_student = read(student.hidden_at(&input, &answers)).await?;
+        let of_student = read(student.hidden_within(&input, &places)).await?;
         let input = student.embed_behind(virtual_tokens, &tokens);
-        let of_prompted = read(student.hidden_at(&input, &answers)).await?;
+        let of_prompted = read(student.hidden_within(&input, &places)).await?;
 
         self.teacher.extend(of_teacher);
         self.student.extend(of_student);
@@ -151,23 +163,31 @@ impl Constants {
         Ok(())
     }
 
-    /// Tokens and answer positions of some examples, the teacher's.
-    pub(super) fn batch(&self, indices: &[usize]) -> (TokenBatch, Vec<usize>) {
+    /// Tokens and answer places of some examples, the teacher's.
+    pub(super) fn batch(&self, indices: &[usize]) -> (TokenBatch, Vec<Range<usize>>) {
         self.read_by_teacher.batch(indices)
     }
 
     /// Hidden states of some examples, uploaded.
     pub(super) fn rows(&self, indices: &[usize], student: &Lm, teacher: &Lm) -> Rows {
+        let places = |&i: &usize| self.starts[i]..self.starts[i + 1];
         let pick = |all: &[f32], lm: &Lm| {
-            let d = all.len() / self.done;
-            let row = |&i: &usize| all[i * d..(i + 1) * d].iter().copied();
-            let values: Vec<f32> = indices.iter().flat_map(row).collect();
-            Tensor::from_data(TensorData::new(values, [indices.len(), d]), lm.device())
+            let d = all.len() / self.starts[self.done];
+            let rows = indices.iter().map(places);
+            let rows = rows.map(|places| &all[places.start * d..places.end * d]);
+            let values = rows.collect::<Vec<_>>().concat();
+            let count = values.len() / d;
+            Tensor::from_data(TensorData::new(values, [count, d]), lm.device())
         };
+        let counts = indices.iter().map(|index| places(index).len());
+        let shares = counts.flat_map(|count| std::iter::repeat_n(1.0 / count as f32, count));
+        let shares: Vec<f32> = shares.collect();
+        let shape = [shares.len(), 1];
         Rows {
             teacher: pick(&self.teacher, teacher),
             student: pick(&self.student, student),
             prompted: pick(&self.prompted, student),
+            shares: Tensor::from_data(TensorData::new(shares, shape), teacher.device()),
         }
     }
 
@@ -199,11 +219,24 @@ impl Constants {
         if state.field::<usize>("examples")? != self.len() || done > self.len() {
             return Err(crate::optim::StateError::Settings.into());
         }
-        let [student, teacher] = widths;
-        self.teacher = state.take("teacher", done * teacher)?;
-        self.student = state.take("student", done * student)?;
-        self.prompted = state.take("prompted", done * student)?;
+        let ([student, teacher], places) = (widths, self.starts[done]);
+        self.teacher = state.take("teacher", places * teacher)?;
+        self.student = state.take("student", places * student)?;
+        self.prompted = state.take("prompted", places * student)?;
         self.done = done;
         Ok(())
     }
+}
+
+/// Places of the examples before each one, and of all: the same in both models' tokens.
+fn starts(student: &[Range<usize>], teacher: &[Range<usize>]) -> Result<Vec<usize>, TransferError> {
+    let mut starts = vec![0];
+    for (student, teacher) in student.iter().zip(teacher) {
+        let (student, teacher) = (student.len(), teacher.len());
+        if student != teacher {
+            return Err(TransferError::Places { student, teacher });
+        }
+        starts.push(starts[starts.len() - 1] + teacher);
+    }
+    Ok(starts)
 }

@@ -2,6 +2,7 @@
 
 use crate::optim::{DeviceError, StateError};
 use crate::prompt::PromptError;
+use crate::task::NoClasses;
 
 /// Why a transfer does not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,16 @@ pub enum TransferError {
         /// Examples of the student.
         student: usize,
         /// Examples of the teacher.
+        teacher: usize,
+    },
+    /// An answer takes unlike numbers of tokens.
+    #[error(
+        "a public row's answer takes {student} tokens of the student and {teacher} of the teacher; answers of text can only be compared between models of one tokenizer"
+    )]
+    Places {
+        /// Tokens of the student.
+        student: usize,
+        /// Tokens of the teacher.
         teacher: usize,
     },
     /// Student and teacher have vocabularies of two sizes.
@@ -59,6 +70,11 @@ pub enum TransferError {
         /// How many do.
         found: usize,
     },
+    /// Label words of a task that has none.
+    #[error(
+        "{0}; or compare the whole vocabulary (--words all), which needs student and teacher to have the same"
+    )]
+    NoClasses(#[from] NoClasses),
     /// No words in common.
     #[error(
         "the two vocabularies share {found} words, which says nothing of where a prompt stands; start from the task's sentence (--init text)"

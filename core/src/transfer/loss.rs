@@ -39,14 +39,16 @@ impl Heads {
     }
 }
 
-/// The loss of each row, `[rows, 1]`, and its slope in the teacher's prompted hidden state h_t^p,
-/// `[rows, d]` (method §3):
+/// The loss at each place, `[places, 1]`, and its slope in the teacher's prompted hidden state h_t^p,
+/// `[places, d]` (method §3):
 ///
 /// ```text
 /// L1 = T²·KL( softmax(z_s^p/T) ‖ softmax(z_t^p/T) )
 /// L2 = T²·KL( softmax((z_s^p − z_s)/T) ‖ softmax((z_t^p − z_t)/T) )
 /// L  = (1 − α)·L1 + α·L2
 /// ```
+///
+/// Several places of one example count for their mean.
 ///
 /// L1 asks the prompted teacher to answer as the prompted student does; L2 asks the prompt to move
 /// the teacher's answer as it moves the student's.
@@ -76,7 +78,8 @@ pub(super) fn loss(
             mix(answers(prompted, logits), shifts, alpha)
         }
     };
-    (value, teacher.slope(hidden, slope))
+    let slope = teacher.slope(hidden, slope) * rows.shares.clone();
+    (value * rows.shares, slope)
 }
 
 fn mix(answers: Softened, shifts: Softened, alpha: f64) -> Softened {

@@ -5,8 +5,9 @@
 //! ```
 //!
 //! Only the prompt, public text and the two models are used, so the prompt's (ε, δ) stays as it is:
-//! this is post-processing. Public labels are not read. α is fixed or chosen on public data, never by
-//! a private accuracy (method §2, way 8).
+//! this is post-processing. Public labels are no goals: classes are not read at all, and answers of text
+//! are only text that both models read on, compared before each of its tokens. α is fixed or chosen on
+//! public data, never by a private accuracy (method §2, way 8).
 //!
 //! The models may differ in tokenizer and width. Each reads the public rows in its own tokens
 //! ([`Constants`]); their answers are compared over the words that both have ([`Words`]); and the

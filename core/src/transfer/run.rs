@@ -209,9 +209,9 @@ impl Transfer {
     /// the activations of the teacher, which passes the prompt once for all rows.
     fn micro(&self, prompt: &Tensor<2>, indices: &[usize]) -> (Tensor<1>, Tensor<2>) {
         let leaf = prompt.clone().autodiff().require_grad();
-        let (tokens, answers) = self.constants.batch(indices);
+        let (tokens, places) = self.constants.batch(indices);
         let input = self.teacher.embed_behind(leaf.clone(), &tokens);
-        let hidden = self.teacher.hidden_at(&input, &answers);
+        let hidden = self.teacher.hidden_within(&input, &places);
 
         let rows = self.constants.rows(indices, &self.student, &self.teacher);
         let TransferConfig {

@@ -36,13 +36,11 @@ impl Words {
     /// in either model is left out: its share would be counted twice on one side.
     ///
     /// # Errors
-    /// [`TransferError::LabelWords`] when fewer than two are left.
+    /// [`TransferError::LabelWords`] when fewer than two are left, [`TransferError::NoClasses`] where
+    /// answers are text: only the whole vocabulary can be compared then.
     pub fn labels(student: &Encoder<'_>, teacher: &Encoder<'_>) -> Result<Self, TransferError> {
-        let both = student
-            .words()
-            .tokens()
-            .iter()
-            .zip(teacher.words().tokens());
+        let [student, teacher] = [student.words()?, teacher.words()?];
+        let both = student.tokens().iter().zip(teacher.tokens());
         let mut pairs: Vec<[u32; 2]> = Vec::new();
         for (&student, &teacher) in both {
             let taken = |pair: &[u32; 2]| pair[0] == student || pair[1] == teacher;

@@ -2,22 +2,20 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
+use super::prompted::Prompted;
 use super::{ClassHead, TuneError};
-use crate::model::{Lm, TokenBatch};
+use crate::model::Lm;
 use crate::optim::{DeviceError, read};
-use crate::parallel;
 use crate::prompt::SoftPrompt;
-use crate::task::{Example, group_by_length};
+use crate::task::Example;
 
 /// A frozen model with a task's head, with or without a prompt.
 #[derive(Clone)]
 pub struct Classifier {
-    lm: Arc<Lm>,
+    model: Prompted,
     head: ClassHead,
-    /// `[n, d]`
-    prompt: Option<Tensor<2>>,
 }
 
 impl Classifier {
@@ -30,19 +28,8 @@ impl Classifier {
         head: ClassHead,
         prompt: Option<&SoftPrompt>,
     ) -> Result<Self, TuneError> {
-        let upload = |prompt: &SoftPrompt| {
-            let shape = [prompt.num_virtual_tokens(), prompt.token_dim()];
-            let data = TensorData::new(prompt.embeddings().to_vec(), shape);
-            Tensor::<2>::from_data(data, lm.device())
-        };
-        if let Some(prompt) = prompt {
-            prompt.fits(
-                &format!("{:?}", lm.config().family),
-                lm.config().embedding_size,
-            )?;
-        }
-        let prompt = prompt.map(upload);
-        Ok(Self { lm, head, prompt })
+        let model = Prompted::new(lm, prompt)?;
+        Ok(Self { model, head })
     }
 
     /// Class logits of one batch: `classes` numbers for each example.
@@ -67,12 +54,9 @@ impl Classifier {
             .map(|example| example.ids.as_slice())
             .collect();
         let answers: Vec<usize> = examples.iter().map(|example| example.answer).collect();
-        let tokens = TokenBatch::padded(&ids, 0);
-        let input = match &self.prompt {
-            Some(prompt) => self.lm.embed_behind(prompt.clone(), &tokens),
-            None => self.lm.embed(&tokens),
-        };
-        self.head.class_logits(self.lm.hidden_at(&input, &answers))
+        let input = self.model.input(&ids);
+        self.head
+            .class_logits(self.model.lm().hidden_at(&input, &answers))
     }
 
     /// Class logits of all examples, in their order, `rows` at a time and like lengths together.
@@ -89,21 +73,18 @@ impl Classifier {
         let lengths: Vec<usize> = examples.iter().map(|example| example.ids.len()).collect();
         let mut logits = vec![Vec::new(); examples.len()];
         let mut done = 0;
-        let device = self.lm.device();
-        for groups in group_by_length(&lengths, rows).chunks(parallel::width(device)) {
-            let together = parallel::map(device, groups, |group| {
-                let batch: Vec<&Example> = group.iter().map(|&index| &examples[index]).collect();
-                self.logits(&batch)
-            });
-            for (group, values) in groups.iter().zip(together) {
-                let values = read(values).await?;
-                for (&index, row) in group.iter().zip(values.chunks(self.head.classes())) {
-                    logits[index] = row.to_vec();
-                }
-                done += group.len();
-                progress(done);
+        let pass = |group: &[usize]| {
+            let batch: Vec<&Example> = group.iter().map(|&index| &examples[index]).collect();
+            self.logits(&batch)
+        };
+        let take = |group: &[usize], values: Vec<f32>| {
+            for (&index, row) in group.iter().zip(values.chunks(self.head.classes())) {
+                logits[index] = row.to_vec();
             }
-        }
+            done += group.len();
+            progress(done);
+        };
+        self.model.in_groups(&lengths, rows, pass, take).await?;
         Ok(logits)
     }
 }

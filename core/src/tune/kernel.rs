@@ -1,25 +1,26 @@
 //! Per-example gradients of the prompt: one forward, one backward.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use burn::tensor::{Tensor, TensorData, activation};
+use burn::tensor::Tensor;
 
-use super::{ClassHead, TuneError};
+use super::TuneError;
+use super::objective::{Losses, Objective, TaskHead};
 use crate::model::{Lm, TokenBatch};
 use crate::task::Example;
 
 /// A frozen model, a task's head and its examples.
 pub(crate) struct Kernel {
     lm: Arc<Lm>,
-    head: ClassHead,
-    examples: Vec<Labelled>,
+    examples: Vec<Read>,
+    objective: Objective,
 }
 
-/// An example whose class is known.
-struct Labelled {
+/// What the model reads of an example, and the places of its answer.
+struct Read {
     ids: Vec<u32>,
-    answer: usize,
-    label: usize,
+    places: Range<usize>,
 }
 
 /// What one pass over a micro-batch gives.
@@ -37,17 +38,15 @@ impl Kernel {
     /// little is padded. The sampler treats every index alike, whatever their order.
     pub(crate) fn new(
         lm: Arc<Lm>,
-        head: ClassHead,
+        head: impl Into<TaskHead>,
         examples: &[Example],
         num_virtual_tokens: usize,
     ) -> Result<Self, TuneError> {
-        let mut labelled = examples
-            .iter()
-            .enumerate()
-            .map(|(index, example)| Labelled::new(index, example, head.classes()))
-            .collect::<Result<Vec<_>, _>>()?;
-        labelled.sort_by_key(|example| example.ids.len());
-        let longest = labelled.last().ok_or(TuneError::NoExamples)?.ids.len();
+        let mut order: Vec<usize> = (0..examples.len()).collect();
+        order.sort_by_key(|&index| examples[index].len());
+        let objective = Objective::new(head.into(), examples, &order)?;
+        let examples: Vec<Read> = order.iter().map(|&i| Read::new(&examples[i])).collect();
+        let longest = examples.last().ok_or(TuneError::NoExamples)?.ids.len();
         match lm.room(num_virtual_tokens) {
             Some(room) if longest > room => {
                 let n = num_virtual_tokens;
@@ -58,8 +57,8 @@ impl Kernel {
         }
         Ok(Self {
             lm,
-            head,
-            examples: labelled,
+            examples,
+            objective,
         })
     }
 
@@ -77,7 +76,7 @@ impl Kernel {
     ///
     /// The prompt `[n, d]` is expanded to one leaf row per example; examples do not see each other,
     /// so one backward pass of the *sum* leaves example i's gradient in row i (method §2). Loss:
-    /// cross-entropy over the class logits at the answer position.
+    /// cross-entropy over the class logits at the answer position, or its mean over an answer's tokens.
     pub(crate) fn gradients(
         &self,
         prompt: &Tensor<2>,
@@ -90,53 +89,33 @@ impl Kernel {
             .unsqueeze::<3>()
             .expand([indices.len(), n, d]);
         let leaf = leaf.autodiff().require_grad();
-        let picked: Vec<&Labelled> = indices.iter().map(|&index| &self.examples[index]).collect();
-        let losses = self.losses(leaf.clone(), &picked, weights);
-        let mut grads = losses.clone().sum().backward();
+        let Losses { traced, each } = self.losses(leaf.clone(), indices, weights);
+        let mut grads = traced.backward();
         let per_example = leaf.grad_remove(&mut grads);
         Gradients {
             per_example: per_example.unwrap_or_else(|| leaf.inner().zeros_like()),
-            losses: losses.inner().squeeze_dim(1),
+            losses: each,
         }
     }
 
-    /// `[b, 1]`
-    fn losses(&self, prompt: Tensor<3>, examples: &[&Labelled], weights: &[f32]) -> Tensor<2> {
-        let ids: Vec<&[u32]> = examples
-            .iter()
-            .map(|example| example.ids.as_slice())
-            .collect();
-        let answers: Vec<usize> = examples.iter().map(|example| example.answer).collect();
+    fn losses(&self, prompt: Tensor<3>, indices: &[usize], weights: &[f32]) -> Losses {
+        let picked = || indices.iter().map(|&index| &self.examples[index]);
+        let ids: Vec<&[u32]> = picked().map(|example| example.ids.as_slice()).collect();
+        let places: Vec<Range<usize>> = picked().map(|example| example.places.clone()).collect();
         let input = self
             .lm
             .embed(&TokenBatch::padded(&ids, 0))
             .with_prompt(prompt);
-        let logits = self.head.class_logits(self.lm.hidden_at(&input, &answers));
-        let targets = self.targets(examples, weights);
-        (activation::log_softmax(logits, 1) * targets)
-            .sum_dim(1)
-            .neg()
-    }
-
-    /// `[b, classes]`: the weight at the example's class, else 0.
-    fn targets(&self, examples: &[&Labelled], weights: &[f32]) -> Tensor<2> {
-        let classes = self.head.classes();
-        let mut targets = vec![0.0; examples.len() * classes];
-        for (row, (example, &weight)) in examples.iter().zip(weights).enumerate() {
-            targets[row * classes + example.label] = weight;
-        }
-        let shape = [examples.len(), classes];
-        Tensor::from_data(TensorData::new(targets, shape), self.lm.device())
+        let hidden = self.lm.hidden_within(&input, &places);
+        self.objective.losses(hidden, indices, weights)
     }
 }
 
-impl Labelled {
-    fn new(index: usize, example: &Example, classes: usize) -> Result<Self, TuneError> {
-        let label = example.label.filter(|&label| label < classes);
-        Ok(Self {
-            ids: example.ids.clone(),
-            answer: example.answer,
-            label: label.ok_or(TuneError::Unlabelled(index))?,
-        })
+impl Read {
+    fn new(example: &Example) -> Self {
+        Self {
+            ids: example.read(),
+            places: example.places(),
+        }
     }
 }

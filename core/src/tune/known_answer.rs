@@ -12,7 +12,7 @@ use super::{ClassHead, TuneError};
 use crate::checkpoint::{CheckpointError, HostTensor, Tensors};
 use crate::model::{Config, Lm};
 use crate::optim::{SplitMix64, read};
-use crate::task::Example;
+use crate::task::{Example, Label};
 
 /// What the reference implementation gets, by `golden/known_answer.py`.
 const REFERENCE: &str = include_str!("golden/known_answer.json");
@@ -32,10 +32,9 @@ const WORDS: [&[u32]; 2] = [&[7, 11, 12], &[20]];
 /// # Errors
 /// Only when the device loses its numbers; comparing is the caller's part.
 pub async fn known_answer(device: &Device) -> Result<(Vec<f32>, Vec<f32>), TuneError> {
-    let lm = Arc::new(Lm::load(&config(), &Formula, device)?);
+    let (lm, prompt) = model(device)?;
     let head = ClassHead::of_classes(&lm, &WORDS);
-    let d = lm.config().hidden_size;
-    let prompt = TensorData::new(values("prompt", PROMPT * d), [PROMPT, d]);
+    let prompt = TensorData::new(prompt, [PROMPT, lm.config().hidden_size]);
     let prompt = Tensor::<2>::from_data(prompt, device);
     let kernel = Kernel::new(lm, head, &EXAMPLES.map(example), PROMPT)?;
     let gradients = kernel.gradients(&prompt, &[0, 1], &[1.0, 1.0]);
@@ -45,11 +44,18 @@ pub async fn known_answer(device: &Device) -> Result<(Vec<f32>, Vec<f32>), TuneE
     Ok((live, reference))
 }
 
+/// The model, and the prompt `[3, 16]` that it is asked behind.
+pub(super) fn model(device: &Device) -> Result<(Arc<Lm>, Vec<f32>), TuneError> {
+    let lm = Arc::new(Lm::load(&config(), &Formula, device)?);
+    let prompt = values("prompt", PROMPT * lm.config().hidden_size);
+    Ok((lm, prompt))
+}
+
 fn example((ids, label): (&[u32], usize)) -> Example {
     Example {
         ids: ids.to_vec(),
         answer: ids.len() - 1,
-        label: Some(label),
+        label: Some(Label::Class(label)),
         removed: 0,
     }
 }

@@ -19,10 +19,13 @@ mod initial;
 mod kernel;
 mod known_answer;
 mod metrics;
+mod objective;
 mod plain;
 mod probe;
+mod prompted;
 mod release;
 mod tuner;
+mod write;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -39,9 +42,11 @@ pub use initial::{Earlier, EarlierError, Initial};
 pub(crate) use kernel::Kernel;
 pub use known_answer::known_answer;
 pub use metrics::PrivateMetrics;
+pub use objective::TaskHead;
 pub use probe::Probe;
 pub use release::{Handover, NOT_PRIVATE, RECEIPT, ReleaseError};
 pub use tuner::{Released, Setup, StepReport, Tuned, Tuner, Within};
+pub use write::Writer;
 
 use crate::dp::{DataId, Ledger};
 use crate::task::Row;

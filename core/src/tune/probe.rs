@@ -8,7 +8,7 @@ use super::kernel::Kernel;
 use super::{ClassHead, TuneError};
 use crate::model::Lm;
 use crate::optim::{DeviceError, read};
-use crate::task::Example;
+use crate::task::{Example, Label};
 
 /// Virtual tokens of the probe's prompt.
 const PROMPT: usize = 10;
@@ -32,7 +32,7 @@ impl Probe {
                 .map(|place| ((row + 1) * (place + 1) % vocabulary) as u32)
                 .collect(),
             answer: width.saturating_sub(1),
-            label: Some(row % 2),
+            label: Some(Label::Class(row % 2)),
             removed: 0,
         };
         let examples: Vec<Example> = (0..rows).map(example).collect();

@@ -11,7 +11,7 @@ use crate::model::Lm;
 use crate::model::testing::{llama, random};
 use crate::optim::SplitMix64;
 use crate::prompt::SoftPrompt;
-use crate::task::Example;
+use crate::task::{Example, Label};
 
 /// Virtual tokens of the toy's prompts.
 pub(crate) const PROMPT: usize = 4;
@@ -33,7 +33,7 @@ pub(crate) fn examples(count: usize, seed: u64) -> Vec<Example> {
         .map(|_| {
             let length = 2 + generator.below(6);
             let ids: Vec<u32> = (0..length).map(|_| generator.below(23) as u32).collect();
-            let label = Some(usize::from(ids[length - 1] > 4));
+            let label = Some(Label::Class(usize::from(ids[length - 1] > 4)));
             Example {
                 answer: length - 1,
                 ids,
@@ -86,7 +86,7 @@ pub(crate) fn private(rows: u64, noise_multiplier: f64, max_grad_norm: f64, step
 pub(crate) fn setup(config: TuneConfig, privacy: Privacy) -> Setup {
     let lm = lm(1);
     Setup {
-        head: head(&lm),
+        head: head(&lm).into(),
         examples: examples(48, 2),
         initial: prompt(&lm).into(),
         config,

@@ -1,13 +1,15 @@
 //! The private step on a tiny random model.
 #![allow(clippy::unwrap_used)]
 
+mod open;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use pollster::block_on;
 
 use super::testing::{PROMPT, examples, head, lm, plain, private, prompt, setup};
 use super::*;
 use crate::optim::{Schedule, StateError, read};
-use crate::task::Example;
+use crate::task::{Example, Label};
 
 fn config() -> TuneConfig {
     TuneConfig {
@@ -33,13 +35,17 @@ fn start(setup: Setup, resume: Option<&[u8]>) -> Result<Tuner, TuneError> {
     block_on(Tuner::start(setup, resume))
 }
 
+fn class(example: &Example) -> usize {
+    example.label.as_ref().and_then(Label::class).unwrap()
+}
+
 fn loss(prompt: Option<&crate::prompt::SoftPrompt>, examples: &[Example]) -> f64 {
     let lm = lm(1);
     let classifier = Classifier::new(lm.clone(), head(&lm), prompt).unwrap();
     let logits = block_on(classifier.evaluate(examples, 7, |_| {})).unwrap();
     let each = logits.iter().zip(examples).map(|(logits, example)| {
         let sum: f64 = logits.iter().map(|&x| f64::from(x).exp()).sum();
-        sum.ln() - f64::from(logits[example.label.unwrap()])
+        sum.ln() - f64::from(logits[class(example)])
     });
     each.sum::<f64>() / examples.len() as f64
 }
@@ -359,7 +365,7 @@ fn what_cannot_be_tuned_is_said() {
         TuneError::Unlabelled(3)
     ));
     assert!(matches!(
-        error(|s| s.examples[3].label = Some(2)),
+        error(|s| s.examples[3].label = Some(Label::Class(2))),
         TuneError::Unlabelled(3)
     ));
     assert!(matches!(

@@ -8,7 +8,7 @@ use super::descent::{Descent, Direction};
 use super::initial::Initial;
 use super::kernel::Kernel;
 use super::metrics::{LossSum, PrivateMetrics};
-use super::{ClassHead, TuneError, crew, known_answer, plain};
+use super::{TaskHead, TuneError, crew, known_answer, plain};
 use crate::dp::{Completed, KnownAnswer, Mechanism, MicroBatch, Untested};
 use crate::model::Lm;
 use crate::optim::{DeviceError, Order, State};
@@ -21,9 +21,9 @@ const KIND: &str = "post.tune";
 pub struct Setup {
     /// The student; or the teacher itself, for the upper bound.
     pub lm: Arc<Lm>,
-    /// The task's label words on that model.
-    pub head: ClassHead,
-    /// The private examples, labelled.
+    /// What the task asks for, on that model.
+    pub head: TaskHead,
+    /// The private examples, with their answers.
     pub examples: Vec<Example>,
     /// Where the prompt starts.
     pub initial: Initial,

@@ -7,7 +7,7 @@ use post_core::checkpoint::pytorch::Pytorch;
 use post_core::checkpoint::{Safetensors, Tensors};
 use post_core::dp::Receipt;
 use post_core::prompt::{Format, SoftPrompt, sniff};
-use post_core::task::Task;
+use post_core::task::{Answers, Task};
 use serde_json::{Value, json};
 
 use crate::failure::Hint;
@@ -270,20 +270,22 @@ fn receipt(path: &Path) -> Result<Value> {
 
 fn task(path: &Path) -> Result<Value> {
     let task = Task::from_toml(&files::read_text(path)?)?;
-    let classes: Vec<&str> = task
-        .classes()
-        .iter()
-        .map(|class| class.name.as_str())
-        .collect();
     let columns: Vec<&str> = task.text_columns().chain([task.label_column()]).collect();
-    Ok(json!({
+    let mut about = json!({
         "kind": "task",
         "name": task.name(),
         "description": task.description(),
         "columns": columns,
-        "classes": classes,
-        "hash": task.hash(),
-    }))
+    });
+    match task.answers() {
+        Answers::Classes(classes) => {
+            let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+            about["classes"] = json!(names);
+        }
+        Answers::Open(open) => about["answer"] = json!(open),
+    }
+    about["hash"] = json!(task.hash());
+    Ok(about)
 }
 
 fn rows(path: &Path) -> Result<Value> {

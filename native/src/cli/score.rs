@@ -86,6 +86,7 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let file = typed.config.clone();
     let args = config::merge(typed, matches, file.as_deref())?;
     let task = data::task(&config::required(args.task, "task")?)?;
+    task.classes()?;
     let prompt = prompts::soft(&config::required(args.prompt, "prompt")?)?;
     let source = config::required(args.student, "student")?;
     let files = post_data::files::expand(config::some(&args.public, "public")?)?;

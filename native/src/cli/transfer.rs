@@ -28,7 +28,8 @@ use crate::{config, data, files, prompts};
 
 /// Carry a prompt over from the student to the teacher, with public text
 ///
-/// Labels are not used. Nothing private is needed, so what the prompt's receipt guarantees holds for
+/// Labels are not used; where a task's answers are text, the models are compared along the rows' own,
+/// as far as the file has them. Nothing private is needed, so what the prompt's receipt guarantees holds for
 /// the transferred prompt, too. Writes it as a PEFT folder to RUN/prompt.
 #[derive(Debug, clap::Args, Serialize, Deserialize)]
 #[command(after_help = "\
@@ -303,7 +304,7 @@ fn constants(args: &Args, inputs: &Inputs, run: &RunFolder, term: &Terminal) -> 
         prompt,
         task,
     } = inputs;
-    let mut rows = data::rows(&args.public, task, Labels::Unused, term)?;
+    let mut rows = data::rows(&args.public, task, Labels::IfThere, term)?;
     if let Some(most) = args.max_rows {
         rows.draw(most as usize, args.seed.into());
     }

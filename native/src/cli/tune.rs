@@ -12,8 +12,8 @@ use post_core::dp::{
 };
 use post_core::task::{Encoder, Example, Labels, Row, Task};
 use post_core::tune::{
-    ClassHead, Initial, LowRank, NOT_PRIVATE, Optimizer, PlainTraining, Privacy, PrivateMetrics,
-    RECEIPT, Setup, StepReport, TuneConfig, Tuned, Tuner,
+    Initial, LowRank, NOT_PRIVATE, Optimizer, PlainTraining, Privacy, PrivateMetrics, RECEIPT,
+    Setup, StepReport, TaskHead, TuneConfig, Tuned, Tuner,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -450,7 +450,7 @@ pub(super) fn setup(
 ) -> Result<Setup> {
     Ok(Setup {
         lm: Arc::clone(&student.lm),
-        head: ClassHead::new(&student.lm, encoder.words()),
+        head: TaskHead::new(&student.lm, encoder),
         examples,
         initial,
         config: TuneConfig {

@@ -9,7 +9,7 @@ use post_core::checkpoint::SharedBytes;
 use post_core::model::Lm;
 use post_core::optim::{SplitMix64, read};
 use post_core::prompt::SoftPrompt;
-use post_core::task::Example;
+use post_core::task::{Example, Label};
 use post_core::tune::{ClassHead, PlainTraining, Privacy, Setup, TuneConfig, Tuner};
 use post_web::worker::storage::Storage;
 use post_web::worker::{files, suggest};
@@ -165,7 +165,7 @@ async fn step(lm: &Arc<Lm>, micro_batch: usize) {
     let examples = (0..micro_batch).map(|row| Example {
         ids: ids(words),
         answer: words - 1,
-        label: Some(row % 2),
+        label: Some(Label::Class(row % 2)),
         removed: 0,
     });
     let examples = examples.collect();
@@ -173,7 +173,7 @@ async fn step(lm: &Arc<Lm>, micro_batch: usize) {
     let initial = SoftPrompt::from_text(&[1, 2, 3], tokens, row).unwrap();
     let setup = Setup {
         lm: Arc::clone(lm),
-        head: ClassHead::of_classes(lm, &WORDS),
+        head: ClassHead::of_classes(lm, &WORDS).into(),
         examples,
         initial: initial.clone().into(),
         config: TuneConfig {

@@ -73,7 +73,7 @@ impl Student {
     pub(crate) async fn setup(&self, config: TuneConfig, privacy: Privacy, copies: usize) -> Setup {
         let encoder = tune::encoder(&self.lm, &self.tokenizer, &self.task, TOKENS).unwrap();
         let examples = encoder.encode_all(&self.rows).unwrap();
-        let head = ClassHead::new(&self.lm, encoder.words());
+        let head = ClassHead::new(&self.lm, encoder.words().unwrap());
         let mut helpers: Option<Box<dyn Helpers>> = None;
         if copies > 0 {
             let copies = Copies::new(&self.lm, &head, &examples, copies).await;
@@ -81,7 +81,7 @@ impl Student {
         }
         Setup {
             lm: Arc::clone(&self.lm),
-            head,
+            head: head.into(),
             examples,
             initial: tune::text_init(&self.lm, &encoder, TOKENS).unwrap().into(),
             config,

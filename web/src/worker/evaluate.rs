@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use post_core::prompt::SoftPrompt;
 use post_core::task::metrics::Confusion;
-use post_core::task::{Example, Row, argmax, probabilities};
+use post_core::task::{Example, Label, Row, argmax, probabilities};
 use post_core::tune::{ClassHead, Classifier};
 
 use super::port::Port;
@@ -46,7 +46,7 @@ pub(super) async fn attempt(
     }
     let (logits, removed) = ask(student, data, None, &row).await?;
     Ok(Tried {
-        classes: names(data),
+        classes: names(data)?,
         before: probabilities(&logits),
         with,
         removed,
@@ -79,16 +79,16 @@ pub(super) async fn test(
         }
     };
     Ok(Evaluation {
-        classes: names(data),
+        classes: names(data)?,
         rows: rows as u64,
         before,
         with,
     })
 }
 
-fn names(data: &Data) -> Vec<String> {
-    let classes = data.task.classes().iter();
-    classes.map(|class| class.name.clone()).collect()
+fn names(data: &Data) -> Result<Vec<String>> {
+    let classes = data.task.classes()?.iter();
+    Ok(classes.map(|class| class.name.clone()).collect())
 }
 
 async fn ask(
@@ -117,9 +117,10 @@ async fn score(
     let longest = examples.iter().map(|example| example.ids.len()).max();
     let rows = student.micro_batch(longest.unwrap_or(0) + tokens)?;
     let logits = classifier.evaluate(&examples, rows, testing).await?;
-    let mut confusion = Confusion::new(names(data));
+    let mut confusion = Confusion::new(names(data)?);
     for (example, logits) in examples.iter().zip(&logits) {
-        let actual = example.label.context("a held-out row lost its label")?;
+        let actual = example.label.as_ref().and_then(Label::class);
+        let actual = actual.context("a held-out row lost its label")?;
         confusion.add(actual, argmax(logits));
     }
     let accuracy = confusion.accuracy().context("no row was tested")?;
@@ -139,7 +140,7 @@ fn ready(
 ) -> Result<(Classifier, Vec<Example>)> {
     let tokens = prompt.map_or(0, SoftPrompt::num_virtual_tokens);
     let encoder = student.encoder(&data.task, tokens)?;
-    let head = ClassHead::new(&student.lm, encoder.words());
+    let head = ClassHead::new(&student.lm, encoder.words()?);
     let classifier = Classifier::new(Arc::clone(&student.lm), head, prompt)?;
     Ok((classifier, encoder.encode_all(rows)?))
 }

@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use js_sys::{Array, Float32Array};
 use post_core::bundle::Bundle;
 use post_core::model::Lm;
-use post_core::task::Example;
+use post_core::task::{Example, Label};
 use post_core::tune::{ClassHead, Helper};
 use wasm_bindgen::prelude::*;
 use web_sys::{Blob, DedicatedWorkerGlobalScope, MessageEvent};
@@ -82,10 +82,10 @@ async fn prepare(run: Preparation, file: &Blob) -> Result<Helper> {
     let examples: Vec<Example> = run
         .examples
         .into_iter()
-        .map(|(ids, answer, label)| Example {
+        .map(|(ids, answer, class)| Example {
             ids,
             answer,
-            label,
+            label: class.map(Label::Class),
             removed: 0,
         })
         .collect();

@@ -14,7 +14,7 @@ use js_sys::{Array, Float32Array};
 use post_core::dp::MicroBatch;
 use post_core::model::Lm;
 use post_core::optim::DeviceError;
-use post_core::task::{Example, LabelWords};
+use post_core::task::{Example, Label, LabelWords};
 use post_core::tune::{Helpers, HostGradients, Pending};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
@@ -98,7 +98,8 @@ impl Preparation {
         examples: &[Example],
         num_virtual_tokens: usize,
     ) -> Self {
-        let parts = |example: &Example| (example.ids.clone(), example.answer, example.label);
+        let class = |example: &Example| example.label.as_ref().and_then(Label::class);
+        let parts = |example: &Example| (example.ids.clone(), example.answer, class(example));
         Self {
             hash,
             classes: (0..words.classes())

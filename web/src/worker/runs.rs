@@ -147,10 +147,10 @@ impl Run<'_> {
         } else {
             kept::reserve(storage, rows, plan, begin.cap, begin.initial.as_deref()).await?
         };
-        let helpers = self.helpers(encoder.words(), &examples).await;
+        let helpers = self.helpers(encoder.words()?, &examples).await;
         Ok(Setup {
             lm: Arc::clone(&student.lm),
-            head: ClassHead::new(&student.lm, encoder.words()),
+            head: ClassHead::new(&student.lm, encoder.words()?).into(),
             examples,
             initial,
             config: suggest::tuning(&self.settings, micro),

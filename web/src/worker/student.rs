@@ -18,7 +18,7 @@ use super::device::{self, Devices};
 use super::files;
 use super::helpers::{self, Crew};
 use super::port::{Port, now};
-use super::suggest;
+use super::{suggest, tables};
 use crate::protocol::{Answer, BundleCard, Choice, DeviceKind, Loading};
 
 /// Examples and tokens of the quick measurement.
@@ -92,13 +92,14 @@ impl Opened {
     /// Puts the student on a device, the faster one where that is left open.
     ///
     /// # Errors
-    /// When a tensor is missing, or no device works.
+    /// When its tasks can't be tuned here, a tensor is missing, or no device works.
     pub(super) async fn place(
         self,
         choice: Choice,
         devices: &mut Devices,
         port: &Port,
     ) -> Result<Student> {
+        tables::can_be_tuned(&self.tasks)?;
         let (lm, kind, places) = match choice {
             Choice::Only(kind) => self.on(kind, devices, port).await?,
             Choice::Auto if devices.promising() => {

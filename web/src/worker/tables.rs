@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use post_core::dp::round_public;
-use post_core::task::{BadRow, Dataset, Example, Labels, READY, Row, Table, Task, holdout, table};
+use post_core::task::{
+    Answers, BadRow, Dataset, Example, Label, Labels, READY, Row, Table, Task, holdout, table,
+};
 
 use super::student::Student;
 use super::suggest;
@@ -168,7 +170,7 @@ impl Opened {
         let summary = DataSummary {
             train: 0,
             test: 0,
-            classes: counts(&task, &dataset),
+            classes: counts(&task, &dataset)?,
             trouble: trouble(&dataset.bad),
             ignored: dataset.ignored.len(),
             duplicates: duplicates.len(),
@@ -207,7 +209,24 @@ impl Opened {
 
 const LABEL: &str = "label";
 
-/// The student's own tasks, then the ready ones.
+/// Refuses a student that was made for nothing that can be done here.
+///
+/// # Errors
+/// When all of its own tasks are answered with text.
+pub(super) fn can_be_tuned(own: &[String]) -> Result<()> {
+    let tasks = own.iter().filter_map(|source| Task::from_toml(source).ok());
+    let tasks: Vec<Task> = tasks.collect();
+    let open = |task: &Task| matches!(task.answers(), Answers::Open(_));
+    if let Some(task) = tasks.first().filter(|_| tasks.iter().all(open)) {
+        bail!(
+            "this student's task `{}` is answered with free text, and this page tunes on classes; tune it with `post-native tune`",
+            task.name()
+        );
+    }
+    Ok(())
+}
+
+/// The student's own tasks, then the ready ones; those that are answered with text are left out.
 pub(super) fn tasks(own: &[String]) -> Vec<TaskForm> {
     let sources = own
         .iter()
@@ -246,16 +265,16 @@ fn trouble(bad: &[BadRow]) -> Trouble {
     }
 }
 
-fn counts(task: &Task, dataset: &Dataset) -> Vec<(String, usize)> {
+fn counts(task: &Task, dataset: &Dataset) -> Result<Vec<(String, usize)>> {
     let rows_of = |class: usize| {
         let rows = dataset.rows.iter();
-        rows.filter(|row| row.label == Some(class)).count()
+        rows.filter(|row| row.label == Some(Label::Class(class)))
+            .count()
     };
-    task.classes()
-        .iter()
-        .enumerate()
+    let classes = task.classes()?.iter().enumerate();
+    Ok(classes
         .map(|(index, class)| (class.name.clone(), rows_of(index)))
-        .collect()
+        .collect())
 }
 
 fn histogram(examples: &[Example]) -> Vec<(usize, usize)> {

@@ -68,6 +68,16 @@ pub enum BadReason {
         /// The values that the task lists.
         known: String,
     },
+    /// An answer that would be over before it is complete.
+    #[error(
+        "its answer in `{column}` holds {end:?}, which ends an answer; give the task another `end` under [answer]"
+    )]
+    EndWithin {
+        /// The label column.
+        column: String,
+        /// The text that ends an answer.
+        end: String,
+    },
 }
 
 /// A line that is not a row.

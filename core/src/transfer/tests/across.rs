@@ -232,6 +232,21 @@ fn label_words_are_matched_by_the_task() {
     let words = Words::labels(&encoder(&student), &encoder(&teacher)).unwrap();
     assert_eq!(words, Words::Some(vec![[3, 4], [4, 2], [6, 0]]));
     assert_eq!(Words::all(&student, &student).unwrap(), Words::All);
+    let open = Task::from_toml(
+        r#"
+        name = "open"
+        template = "{text} It was"
+        init_text = "good"
+        max_length = 12
+        columns = { text = "text", label = "label" }
+        answer = { max_tokens = 2, end = " It" }
+    "#,
+    );
+    let open = open.unwrap();
+    let encoder = |tokenizer| Encoder::new(&open, tokenizer, 20, Head::Causal).unwrap();
+    let error = Words::labels(&encoder(&student), &encoder(&teacher)).unwrap_err();
+    assert!(matches!(error, TransferError::NoClasses(_)));
+    assert!(error.to_string().contains("--words all"), "{error}");
     let error = Words::all(&student, &teacher).unwrap_err();
     assert!(matches!(error, TransferError::Tokenizer { id: 0, .. }));
     assert!(

@@ -1,5 +1,4 @@
 """Writes known_answer.json: prompt gradients and losses of a tiny Llama with weights by formula."""
-import json
 import pathlib
 
 import numpy
@@ -37,16 +36,28 @@ with torch.no_grad():
         parameter.copy_(data + 1 if name.endswith("norm.weight") else data)
 
 prompt = values("prompt", 3 * 16).reshape(3, 16)
-classes = [[7, 11, 12], [20]]
-gradients, losses = [], []
-for ids, label in [([5, 30, 2], 1), ([3, 14, 15, 9, 26, 5], 0)]:
-    leaf = prompt.clone().requires_grad_()
+
+def write(name, numbers):
+    """Writes one number a line."""
+    text = ",\n".join(f"{x:.9g}" for x in numbers)
+    pathlib.Path(__file__).with_name(name).write_text(f"[\n{text}\n]\n")
+
+
+def behind(leaf, ids):
+    """Logits of the prompt and the tokens after it."""
     text = model.get_input_embeddings()(torch.tensor(ids)).detach()
-    logits = model(inputs_embeds=torch.cat([leaf, text])[None]).logits[0, -1]
-    scores = torch.stack([logits[words].mean() for words in classes])
-    loss = torch.nn.functional.cross_entropy(scores[None], torch.tensor([label]))
-    loss.backward()
-    gradients += leaf.grad.flatten().tolist()
-    losses.append(loss.item())
-numbers = ",\n".join(f"{x:.9g}" for x in gradients + losses)
-pathlib.Path(__file__).with_name("known_answer.json").write_text(f"[\n{numbers}\n]\n")
+    return model(inputs_embeds=torch.cat([leaf, text])[None]).logits[0]
+
+
+if __name__ == "__main__":
+    classes = [[7, 11, 12], [20]]
+    gradients, losses = [], []
+    for ids, label in [([5, 30, 2], 1), ([3, 14, 15, 9, 26, 5], 0)]:
+        leaf = prompt.clone().requires_grad_()
+        logits = behind(leaf, ids)[-1]
+        scores = torch.stack([logits[words].mean() for words in classes])
+        loss = torch.nn.functional.cross_entropy(scores[None], torch.tensor([label]))
+        loss.backward()
+        gradients += leaf.grad.flatten().tolist()
+        losses.append(loss.item())
+    write("known_answer.json", gradients + losses)

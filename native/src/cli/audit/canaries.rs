@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::{ArgMatches, ValueEnum};
 use post_core::audit::{Attack, Claim, Planted, Verdict, flipped, random_sequences};
 use post_core::dp::Plan;
-use post_core::task::{Encoder, Example, Labels, Task};
+use post_core::task::{Encoder, Example, Labels};
 use post_core::tune::{Optimizer, Privacy, Tuner};
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,7 @@ pub(super) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let file = typed.tune.config.clone();
     let args = config::merge(typed, matches, file.as_deref())?;
     let task = data::task(&config::required(args.tune.task.clone(), "task")?)?;
+    let classes = task.classes()?.len();
     let source = config::required(args.tune.student.clone(), "student")?;
     let files = config::some(&args.tune.data, "data")?;
     tune::budget(&args.tune)?;
@@ -80,7 +81,7 @@ pub(super) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let rows = data::rows(files, &task, Labels::Required, term)?;
     let student = tune::load(&args.tune, &source, term)?;
     let encoder = student.encoder(&task, args.tune.num_virtual_tokens)?;
-    let (planted, examples) = plant(&args, &student, &task, rows.encode(&encoder)?)?;
+    let (planted, examples) = plant(&args, &student, classes, rows.encode(&encoder)?)?;
     let verdict = attack(&args, &student, &encoder, &planted, examples, term)?;
     say(&verdict, args.tune.json)
 }
@@ -88,10 +89,10 @@ pub(super) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
 fn plant(
     args: &Args,
     student: &Loaded,
-    task: &Task,
+    classes: usize,
     rows: Vec<Example>,
 ) -> Result<(Planted, Vec<Example>)> {
-    let (count, classes) = (args.canaries, task.classes().len());
+    let count = args.canaries;
     let (canaries, rest) = match args.canary {
         Kind::Flipped => flipped(rows, count, classes, seed()?),
         Kind::Random => {

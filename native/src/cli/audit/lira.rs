@@ -9,7 +9,7 @@ use post_core::audit::{lira, roc};
 use post_core::dp::Plan;
 use post_core::dp::receipt::sha256;
 use post_core::optim::SplitMix64;
-use post_core::task::{Encoder, Example, Labels};
+use post_core::task::{Encoder, Example, Label, Labels};
 use post_core::tune::{ClassHead, Classifier, PlainTraining, Privacy, Tuner};
 use serde::{Deserialize, Serialize};
 
@@ -98,6 +98,7 @@ pub(super) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     }
     let path = args.tune.run.settle("lira");
     let task = data::task(&config::required(args.tune.task.clone(), "task")?)?;
+    task.classes()?;
     let source = config::required(args.tune.student.clone(), "student")?;
     let files = config::some(&args.tune.data, "data")?;
     tune::budget(&args.tune)?;
@@ -134,7 +135,8 @@ pub(super) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
 fn fingerprint(examples: &[Example]) -> String {
     let mut text = String::new();
     for example in examples {
-        text.push_str(&format!("{:?} {:?}\n", example.ids, example.label));
+        let class = example.label.as_ref().and_then(Label::class);
+        text.push_str(&format!("{:?} {class:?}\n", example.ids));
     }
     sha256(text.as_bytes())
 }
@@ -229,19 +231,19 @@ impl Shadows<'_> {
         }
         progress.finish();
         let prompt = tuner.finish()?.prompt;
-        let head = ClassHead::new(&self.student.lm, self.encoder.words());
+        let head = ClassHead::new(&self.student.lm, self.encoder.words()?);
         let classifier = Classifier::new(self.student.lm.clone(), head, Some(&prompt))?;
         let rows = self.args.tune.micro_batch;
         let logits = pollster::block_on(classifier.evaluate(&self.examples, rows, |_| {}))?;
         let labels = self
             .examples
             .iter()
-            .map(|row| row.label.unwrap_or(usize::MAX));
+            .map(|row| row.label.as_ref().and_then(Label::class));
         let said = logits.iter().zip(labels);
         Ok(Shadow {
             rows: self.rows.clone(),
             confidences: said
-                .map(|(logits, label)| lira::confidence(logits, label))
+                .map(|(logits, class)| lira::confidence(logits, class.unwrap_or(usize::MAX)))
                 .collect(),
         })
     }

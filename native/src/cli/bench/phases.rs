@@ -11,7 +11,7 @@ use post_core::distill::{
 };
 use post_core::model::{Lm, TokenBatch};
 use post_core::prompt::SoftPrompt;
-use post_core::task::Example;
+use post_core::task::{Example, Label};
 use post_core::transfer::{Constants, Transfer, TransferConfig, Words};
 use post_core::tune::{ClassHead, PlainTraining, Privacy, Setup, TuneConfig, Tuner};
 
@@ -85,7 +85,7 @@ impl<'a> Pair<'a> {
         let example = |text| Example {
             ids: self.ids(text),
             answer: self.args.text - 1,
-            label: Some(text % 2),
+            label: Some(Label::Class(text % 2)),
             removed: 0,
         };
         (0..self.args.batch).map(example).collect()
@@ -148,7 +148,7 @@ impl<'a> Pair<'a> {
         let (first, second) = words.split_at(words.len() / 2);
         let setup = Setup {
             lm: Arc::clone(lm),
-            head: ClassHead::of_classes(lm, &[first, second]),
+            head: ClassHead::of_classes(lm, &[first, second]).into(),
             examples: self.examples(),
             initial: self.prompt()?.into(),
             config: TuneConfig {
