@@ -64,9 +64,27 @@ where
         .collect()
 }
 
-/// How many passes are worth making at once on several devices.
-pub(crate) fn width_of(devices: &[&Device]) -> usize {
-    devices.iter().map(|device| width(device)).sum()
+/// What [`shared`] work comes to, added up on each device in the order of its items: a sum for each device that
+/// had any. Only what is computed side by side is held beside the sums.
+pub(crate) fn sums<T, R>(
+    devices: &[&Device],
+    items: &[T],
+    work: impl Fn(usize, &T) -> R + Sync,
+    add: impl Fn(R, R) -> R,
+) -> Vec<R>
+where
+    T: Sync,
+    R: Send,
+{
+    let mut sums: Vec<Option<R>> = devices.iter().map(|_| None).collect();
+    let at_once = devices.iter().map(|device| width(device)).sum();
+    for together in items.chunks(at_once) {
+        for (number, part) in shared(devices, together, &work).into_iter().enumerate() {
+            let sum = &mut sums[number % devices.len()];
+            *sum = sum.take().into_iter().chain([part]).reduce(&add);
+        }
+    }
+    sums.into_iter().flatten().collect()
 }
 
 #[cfg(not(target_family = "wasm"))]
@@ -193,6 +211,25 @@ mod tests {
         }
         let none = shared(&[&device, &device], &[], |_, &item: &usize| item);
         assert!(none.is_empty());
+    }
+
+    #[test]
+    fn each_device_adds_up_its_own() {
+        let device = Device::flex();
+        let items: Vec<usize> = (0..100).collect();
+        for count in 1..4 {
+            let work = |number, &item: &usize| vec![(number, item)];
+            let join = |a: Vec<_>, b| [a, b].concat();
+            let found = sums(&vec![&device; count], &items, work, join);
+            assert_eq!(found.len(), count);
+            for (number, sum) in found.iter().enumerate() {
+                assert!(sum.iter().all(|part| part.0 == number));
+                assert!(sum.is_sorted_by_key(|part| part.1));
+            }
+            assert_eq!(found.concat().len(), items.len());
+            let few = sums(&vec![&device; count], &items[..1], work, join);
+            assert_eq!(few, [[(0, 0)]]);
+        }
     }
 
     #[test]

@@ -149,18 +149,11 @@ impl Distiller {
             let mut grads = surrogate.backward();
             (losses, parameters::gradients(student.blocks(), &mut grads))
         };
-        // Gradients are as large as the blocks: only those of the passes side by side are held.
+        // Gradients are as large as the blocks.
         let devices: Vec<&Device> = tracked.iter().map(Lm::device).collect();
-        let mut sums: Vec<Option<Sums>> = vec![None; devices.len()];
-        for together in chunks.chunks(parallel::width_of(&devices)) {
-            let parts = parallel::shared(&devices, together, pass);
-            for (number, part) in parts.into_iter().enumerate() {
-                let sum = &mut sums[number % devices.len()];
-                *sum = sum.take().into_iter().chain([part]).reduce(add);
-            }
-        }
+        let sums = parallel::sums(&devices, &chunks, pass, add);
         let mut total: Option<(Vec<f32>, Vec<Vec<f32>>)> = None;
-        for (losses, gradients) in sums.into_iter().flatten() {
+        for (losses, gradients) in sums {
             let part = (read(losses).await?, parameters::each(gradients).await?);
             total = total.into_iter().chain([part]).reduce(add_on_host);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::constants::Constants;
@@ -103,12 +103,34 @@ pub struct TransferReport {
     pub loss: f64,
 }
 
-/// A run of prompt transfer. The caller owns the loop, the files and the clock.
-pub struct Transfer {
+/// What one device computes with.
+struct Replica {
     teacher: Arc<Lm>,
     /// Of the student only its head is used any more.
     student: Arc<Lm>,
     heads: Heads,
+}
+
+impl Replica {
+    fn new(teacher: Arc<Lm>, student: Arc<Lm>, words: &Words) -> Result<Self, TransferError> {
+        Ok(Self {
+            heads: Heads::new(&student, &teacher, words)?,
+            teacher,
+            student,
+        })
+    }
+
+    /// The same on another device.
+    fn on(&self, device: &Device, words: &Words) -> Result<Self, TransferError> {
+        let [teacher, student] = [&self.teacher, &self.student].map(|lm| Arc::new(lm.on(device)));
+        Self::new(teacher, student, words)
+    }
+}
+
+/// A run of prompt transfer. The caller owns the loop, the files and the clock.
+pub struct Transfer {
+    /// At least one.
+    replicas: Vec<Replica>,
     words: Words,
     constants: Constants,
     config: TransferConfig,
@@ -145,10 +167,8 @@ impl Transfer {
         let batch = config.batch.min(constants.len());
         let prompt = initial.embeddings().to_vec();
         let mut transfer = Self {
-            heads: Heads::new(&student, &teacher, &words)?,
+            replicas: vec![Replica::new(teacher, student, &words)?],
             words,
-            teacher,
-            student,
             order: Order::new(config.seed, constants.len(), batch),
             constants,
             config,
@@ -161,6 +181,19 @@ impl Transfer {
             transfer.restore(bytes)?;
         }
         Ok(transfer)
+    }
+
+    /// Shares the micro-batches of each step out among the models' device and these. Results depend on their
+    /// number by the order of sums alone.
+    ///
+    /// # Errors
+    /// None that [`new`](Self::new) hasn't had.
+    pub fn shared_with(mut self, devices: &[Device]) -> Result<Self, TransferError> {
+        for device in devices {
+            self.replicas
+                .push(self.replicas[0].on(device, &self.words)?);
+        }
+        Ok(self)
     }
 
     /// Makes the next step; `None` once all are made.
@@ -193,32 +226,51 @@ impl Transfer {
 
     /// Mean loss over the batch and its gradient in the prompt, `[n·d]`.
     async fn gradient(&self, batch: &[usize]) -> Result<(f64, Vec<f32>), TransferError> {
+        let teachers = self.replicas.iter().map(|replica| &replica.teacher);
+        let devices: Vec<&Device> = teachers.map(|teacher| teacher.device()).collect();
         let data = TensorData::new(self.prompt.clone(), self.shape);
-        let prompt = Tensor::<2>::from_data(data, self.teacher.device());
+        let upload = |device: &&Device| Tensor::<2>::from_data(data.clone(), *device);
+        let prompts: Vec<_> = devices.iter().map(upload).collect();
         let chunks: Vec<&[usize]> = batch.chunks(self.config.micro_batch).collect();
-        let micro = |indices: &&[usize]| self.micro(&prompt, indices);
-        let sums = parallel::map(self.teacher.device(), &chunks, micro);
-        let sums = sums.into_iter().reduce(|(a, b), (c, d)| (a + c, b + d));
-        let (loss, gradient) = sums.ok_or(TransferError::NoExamples)?;
-        let count = batch.len() as f64;
-        let loss = f64::from(read(loss).await?[0]) / count;
-        Ok((loss, read(gradient / count).await?))
+        let micro = |device: usize, indices: &&[usize]| {
+            self.micro(&self.replicas[device], &prompts[device], indices)
+        };
+        let sums = parallel::sums(&devices, &chunks, micro, |(a, b), (c, d)| (a + c, b + d));
+        let (mut loss, mut gradient) = (0.0, vec![0.0; self.prompt.len()]);
+        for (losses, slopes) in sums {
+            loss += f64::from(read(losses).await?[0]);
+            let slopes = read(slopes).await?;
+            let pairs = gradient.iter_mut().zip(slopes);
+            pairs.for_each(|(sum, slope)| *sum += slope);
+        }
+        gradient.iter_mut().for_each(|x| *x /= batch.len() as f32);
+        Ok((loss / batch.len() as f64, gradient))
     }
 
     /// Summed loss `[1]` and gradient `[n, d]` over a micro-batch: one forward and one backward to
     /// the activations of the teacher, which passes the prompt once for all rows.
-    fn micro(&self, prompt: &Tensor<2>, indices: &[usize]) -> (Tensor<1>, Tensor<2>) {
+    fn micro(
+        &self,
+        replica: &Replica,
+        prompt: &Tensor<2>,
+        indices: &[usize],
+    ) -> (Tensor<1>, Tensor<2>) {
+        let Replica {
+            teacher,
+            student,
+            heads,
+        } = replica;
         let leaf = prompt.clone().autodiff().require_grad();
         let (tokens, places) = self.constants.batch(indices);
-        let input = self.teacher.embed_behind(leaf.clone(), &tokens);
-        let hidden = self.teacher.hidden_within(&input, &places);
+        let input = teacher.embed_behind(leaf.clone(), &tokens);
+        let hidden = teacher.hidden_within(&input, &places);
 
-        let rows = self.constants.rows(indices, &self.student, &self.teacher);
+        let rows = self.constants.rows(indices, student, teacher);
         let TransferConfig {
             alpha, temperature, ..
         } = self.config;
         let here = hidden.clone().inner();
-        let (loss, slope) = loss::loss(&self.heads, rows, here, alpha, temperature);
+        let (loss, slope) = loss::loss(heads, rows, here, alpha, temperature);
         let mut grads = (hidden * slope).sum().backward();
         let gradient = leaf.grad_remove(&mut grads);
         (

@@ -204,6 +204,33 @@ fn a_model_transfers_to_itself_without_loss() {
     assert!(loss.abs() < 1e-5, "{loss}");
 }
 
+/// Three micro-batches or more on two devices.
+#[test]
+fn devices_that_share_the_work_come_to_the_same() {
+    let config = TransferConfig {
+        micro_batch: 2,
+        ..config()
+    };
+    let devices = [models().1.device().clone()];
+    let mut alone = start(config, None).unwrap();
+    let mut shared = start(config, None).unwrap().shared_with(&devices).unwrap();
+    let before = alone.prompt().unwrap().embeddings().to_vec();
+    let [reports, others] = [&mut alone, &mut shared].map(run);
+    for (one, other) in reports.iter().zip(&others) {
+        assert!(
+            (one.loss - other.loss).abs() < 1e-4 * one.loss,
+            "{one:?} {other:?}"
+        );
+    }
+    let [after, shared] = [alone, shared].map(|run| run.finish().unwrap().embeddings().to_vec());
+    let largest = |a: &[f32], b: &[f32]| {
+        let gaps = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+        gaps.fold(0.0, f32::max)
+    };
+    let (moved, off) = (largest(&before, &after), largest(&after, &shared));
+    assert!(moved > 1e-3 && off < 1e-2 * moved, "{off} of {moved}");
+}
+
 #[test]
 fn a_resumed_run_equals_an_uninterrupted_one() {
     let config = TransferConfig {

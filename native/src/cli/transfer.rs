@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::values;
-use crate::device::DeviceChoice;
+use crate::device::Devices;
 use crate::drive::{Job, drive};
 use crate::dtype::Dtype;
 use crate::failure::Hint;
@@ -127,14 +127,15 @@ pub(crate) struct Args {
     )]
     micro_batch: usize,
 
-    /// auto, cpu, cuda[:i], wgpu[:i] or vulkan[:i]
+    /// auto, cpu, cuda[:i], wgpu[:i] or vulkan[:i]; several, as in cuda:0,cuda:1, share each step's micro-batches
     #[arg(
         long,
-        value_name = "DEVICE",
+        visible_alias = "devices",
+        value_name = "DEVICES",
         default_value = "auto",
         help_heading = "Running"
     )]
-    device: DeviceChoice,
+    device: Devices,
     /// What both models' frozen weights are kept in; prompt, losses and optimiser stay f32
     #[arg(long, value_enum, default_value_t = Dtype::F32, help_heading = "Running")]
     #[serde(default, skip_serializing_if = "Dtype::is_f32")]
@@ -208,7 +209,7 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
         }
     };
     let started = Instant::now();
-    let device = args.device.open(term)?;
+    let (device, others) = args.device.open(term)?;
     let student = models::load(&student, &device, args.dtype, term)?;
     prompt.fits(&student.name, student.lm.config().embedding_size)?;
     let teacher = models::load(&teacher, &device, args.dtype, term)?;
@@ -224,7 +225,8 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
         _ => {
             let words = inputs.words(args.words)?;
             let constants = constants(&args, &inputs, &run, term)?;
-            let mut job = start(&args, &inputs, constants, &initial, words, &run)?;
+            let transfer = start(&args, &inputs, constants, &initial, words, &run)?;
+            let mut job = Run(transfer.shared_with(&others)?, args.steps);
             drive(&mut job, &run, args.checkpoint_every, term)?;
             job.0.finish()?
         }
@@ -341,7 +343,7 @@ fn start(
     initial: &SoftPrompt,
     words: Words,
     run: &RunFolder,
-) -> Result<Run> {
+) -> Result<Transfer> {
     let settings = TransferConfig {
         alpha: args.alpha,
         temperature: args.temperature,
@@ -364,7 +366,6 @@ fn start(
         settings,
         checkpoint.as_deref(),
     )
-    .map(|transfer| Run(transfer, args.steps))
     .hint("if a checkpoint is at fault, start anew with --force")
 }
 

@@ -41,3 +41,22 @@ fn a_student_is_the_same_from_one_device_and_from_three() {
         ["alone", "shared"].map(|run| fs::read(place.path(run).join("states.bin")).unwrap());
     assert!(states == others, "the teacher's states differ");
 }
+
+#[test]
+fn a_prompt_is_the_same_from_one_device_and_from_two() {
+    let place = Place::new();
+    place.done("distill --teacher @teacher --blocks 0,2 --steps 0 --run @distill --device cpu");
+    place.done(
+        "tune --student @distill/student --task @toy.toml --data @rows.csv --device cpu --no-dp \
+         --num-virtual-tokens 4 --expected-batch 8 --ledger @ledger.json --steps 3 --run @tune",
+    );
+    let transfer = |devices: &str, run: &str| {
+        place.done(&format!(
+            "transfer --student @distill/student --teacher @teacher --prompt @tune/prompt --public @rows.csv \
+             --task @toy.toml --steps 6 --batch 8 --micro-batch 2 {devices} --run @{run}"
+        ));
+        numbers(&place, &format!("{run}/prompt/adapter_model.safetensors"))
+    };
+    let alone = transfer("--device cpu", "alone");
+    assert_near(&transfer("--devices cpu,cpu", "shared"), &alone);
+}
