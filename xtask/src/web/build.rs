@@ -95,6 +95,7 @@ fn bind(program: &str, dist: &Path, path: &OsStr) -> Result<()> {
     )?;
     let mut bindgen = Command::new("wasm-bindgen");
     bindgen
+        .args(["--remove-name-section", "--remove-producers-section"])
         .args(["--target", "web", "--no-typescript", "--out-dir"])
         .arg(dist)
         .arg(&shrunk);
