@@ -8,7 +8,7 @@ use burn::tensor::{Int, Tensor, TensorData, activation};
 use pollster::block_on;
 
 use super::*;
-use crate::model::testing::{gpt2, llama, random};
+use crate::model::testing::{furthest, gpt2, llama, random};
 use crate::model::{Lm, TokenBatch};
 use crate::optim::{Schedule, SplitMix64, State, StateError, read};
 
@@ -186,11 +186,7 @@ fn devices_that_share_the_work_come_to_the_same() {
         );
     }
     let (after, shared) = (blocks(&alone), blocks(&shared));
-    let largest = |a: &[f32], b: &[f32]| {
-        let gaps = a.iter().zip(b).map(|(a, b)| (a - b).abs());
-        gaps.fold(0.0, f32::max)
-    };
-    let (moved, off) = (largest(&before, &after), largest(&after, &shared));
+    let (moved, off) = (furthest(&before, &after), furthest(&after, &shared));
     assert!(moved > 1e-2 && off < 1e-2 * moved, "{off} of {moved}");
 }
 

@@ -84,6 +84,14 @@ fn read(json: serde_json::Value) -> Config {
     Config::from_hf(&json).unwrap()
 }
 
+/// Embeddings narrower than the blocks.
+pub(crate) fn opt() -> Config {
+    read(json!({
+        "model_type": "opt", "vocab_size": 23, "hidden_size": 20, "word_embed_proj_dim": 12,
+        "num_hidden_layers": 3, "num_attention_heads": 4, "ffn_dim": 26, "max_position_embeddings": 40,
+    }))
+}
+
 /// A model with random weights; the same for the same seed.
 pub(crate) fn random(config: &Config, seed: u64) -> Lm {
     let memory = Memory(random_tensors(config, seed));
@@ -105,6 +113,12 @@ pub(crate) fn random_tensors(config: &Config, seed: u64) -> BTreeMap<String, Hos
         .collect()
 }
 
+/// How far numbers are from those in the same places, at most.
+pub(crate) fn furthest(found: &[f32], expected: &[f32]) -> f32 {
+    let gaps = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
+    gaps.fold(0.0, f32::max)
+}
+
 /// Values between −0.5 and 0.5.
 pub(crate) fn uniform(rng: &mut ChaCha20Rng, length: usize) -> Vec<f32> {
     (0..length)
@@ -114,14 +128,18 @@ pub(crate) fn uniform(rng: &mut ChaCha20Rng, length: usize) -> Vec<f32> {
 
 fn shapes(config: &Config) -> Vec<(String, Vec<usize>)> {
     let names = config.family.names();
-    let (d, v) = (config.hidden_size, config.vocab_size);
+    let (d, v, e) = (config.hidden_size, config.vocab_size, config.embedding_size);
     let mut list = Listing {
         config,
         tensors: Vec::new(),
     };
-    list.put(names.embedding, "weight", &[v, d]);
+    list.put(names.embedding, "weight", &[v, e]);
     if !config.tie_word_embeddings {
-        list.linear(names.head, [d, v], false);
+        list.linear(names.head, [e, v], false);
+    }
+    if let Some([there, back]) = names.projections.filter(|_| config.has_projections()) {
+        list.linear(there, [e, d], false);
+        list.linear(back, [d, e], false);
     }
     if let Some(name) = names.positions {
         list.put(name, "weight", &[config.max_position_embeddings, d]);

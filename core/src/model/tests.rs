@@ -10,19 +10,19 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use super::testing::{
-    Memory, gemma3, gpt_neox, gpt2, llama, random, random_tensors, roberta, uniform,
+    Memory, gemma3, gpt_neox, gpt2, llama, opt, random, random_tensors, roberta, uniform,
 };
 use super::{Config, Lm, ModelError, TokenBatch};
 
 const SEQUENCES: [&[u32]; 3] = [&[3, 1, 4, 1, 5, 9, 2], &[6, 5], &[22, 0, 8, 9]];
 const PROMPT: usize = 3;
 
-fn families() -> [Config; 5] {
-    [llama(), gpt2(), roberta(), gemma3(), gpt_neox()]
+fn families() -> [Config; 6] {
+    [llama(), gpt2(), roberta(), gemma3(), gpt_neox(), opt()]
 }
 
 fn prompt(model: &Lm, batch: usize, seed: u64) -> Tensor<3> {
-    let shape = [batch, PROMPT, model.config().hidden_size];
+    let shape = [batch, PROMPT, model.config().embedding_size];
     let values = uniform(
         &mut ChaCha20Rng::seed_from_u64(seed),
         shape.iter().product(),
@@ -51,6 +51,19 @@ fn assert_close(found: &[f32], expected: &[f32], tolerance: f32) {
 }
 
 #[test]
+fn a_model_on_another_device_computes_the_same() {
+    for config in families() {
+        let model = random(&config, 1);
+        let copy = model.on(model.device());
+        let logits = |lm: &Lm| {
+            let input = lm.embed(&TokenBatch::padded(&SEQUENCES, 0));
+            values(lm.logits(lm.hidden_at(&input, &[6, 1, 3])))
+        };
+        assert_eq!(logits(&copy), logits(&model), "{:?}", config.family);
+    }
+}
+
+#[test]
 fn right_padding_changes_nothing() {
     for config in families() {
         let model = random(&config, 1);
@@ -61,7 +74,7 @@ fn right_padding_changes_nothing() {
             let alone = model.embed(&TokenBatch::padded(&[sequence], 0));
             let alone = alone.with_prompt(prompt(&model, 3, 2).narrow(0, row, 1));
             let alone = values(model.hidden_at(&alone, &alone.last()));
-            let d = config.hidden_size;
+            let d = config.embedding_size;
             assert_close(&together[row * d..(row + 1) * d], &alone, 1e-5);
         }
     }
@@ -110,7 +123,7 @@ fn hidden_at_is_hidden_all_at_the_position() {
                     PROMPT + position,
                     1,
                 ));
-                let d = config.hidden_size;
+                let d = config.embedding_size;
                 assert_close(&at[row * d..(row + 1) * d], &expected, 1e-5);
             }
         }
@@ -242,7 +255,7 @@ fn prompt_gradients_come_back_example_by_example() {
         let together = gradient(&SEQUENCES, prompt(&model, 3, 7));
         for (row, sequence) in SEQUENCES.iter().enumerate() {
             let alone = gradient(&[sequence], prompt(&model, 3, 7).narrow(0, row, 1));
-            let n = PROMPT * config.hidden_size;
+            let n = PROMPT * config.embedding_size;
             assert_close(&together[row * n..(row + 1) * n], &alone, 1e-5);
         }
     }

@@ -10,7 +10,7 @@ use burn::tensor::{Tensor, TensorData, activation};
 use pollster::block_on;
 
 use super::*;
-use crate::model::testing::{llama, random};
+use crate::model::testing::{furthest, llama, random};
 use crate::model::{Lm, TokenBatch};
 use crate::optim::{Schedule, SplitMix64, StateError, read};
 use crate::prompt::SoftPrompt;
@@ -74,10 +74,18 @@ fn start_with(
     config: TransferConfig,
     resume: Option<&[u8]>,
 ) -> Result<Transfer, TransferError> {
-    let (teacher, student) = models();
-    let (constants, initial) = (constants(5), prompt(9));
     let same = |words: &[u32]| Words::Some(words.iter().map(|&word| [word, word]).collect());
-    let words = words.map_or(Words::All, same);
+    start_over(constants(5), words.map_or(Words::All, same), config, resume)
+}
+
+fn start_over(
+    constants: Constants,
+    words: Words,
+    config: TransferConfig,
+    resume: Option<&[u8]>,
+) -> Result<Transfer, TransferError> {
+    let (teacher, student) = models();
+    let initial = prompt(9);
     Transfer::new(teacher, student, constants, &initial, words, config, resume)
 }
 
@@ -86,8 +94,13 @@ fn run(transfer: &mut Transfer) -> Vec<TransferReport> {
 }
 
 /// The loss as the paper writes it, everything traced by autodiff and nothing kept: its value and
-/// gradient over all examples at `at`.
-fn written_out(alpha: f64, words: Option<&[u32]>, at: &SoftPrompt) -> (f32, Vec<f32>) {
+/// gradient over all `places` at `at`. A place is a text, where in it, and what it counts.
+fn written_out_over(
+    places: &[(Vec<u32>, usize, f64)],
+    alpha: f64,
+    words: Option<&[u32]>,
+    at: &SoftPrompt,
+) -> (f32, Vec<f32>) {
     let (teacher, student) = models();
     let leaf = TensorData::new(at.embeddings().to_vec(), [PROMPT, 20]);
     let leaf = Tensor::<2>::from_data(leaf, teacher.device())
@@ -100,15 +113,15 @@ fn written_out(alpha: f64, words: Option<&[u32]>, at: &SoftPrompt) -> (f32, Vec<
         (softmax(p.clone()) * (softmax(p).log() - softmax(q).log())).sum() * 4.0
     };
     let mut total = Tensor::<1>::zeros([1], &teacher.device().clone().autodiff());
-    for example in examples(14) {
-        let tokens = TokenBatch::padded(&[&example.ids], 0);
+    for (text, place, share) in places {
+        let tokens = TokenBatch::padded(&[text], 0);
         let logits = |lm: &Lm, prompt: Option<Tensor<3>>| {
             let input = lm.embed(&tokens);
             let input = match prompt {
                 Some(prompt) => input.with_prompt(prompt),
                 None => input,
             };
-            let all = lm.logits(lm.hidden_at(&input, &[example.answer]));
+            let all = lm.logits(lm.hidden_at(&input, &[*place]));
             let column = |&word: &u32| all.clone().narrow(1, word as usize, 1);
             match words {
                 Some(words) => Tensor::cat(words.iter().map(column).collect(), 1),
@@ -120,7 +133,7 @@ fn written_out(alpha: f64, words: Option<&[u32]>, at: &SoftPrompt) -> (f32, Vec<
         let z_tp = logits(&teacher, Some(leaf.clone().unsqueeze()));
         let l1 = divergence(z_sp.clone(), z_tp.clone());
         let l2 = divergence(z_sp - z_s, z_tp - z_t);
-        total = total + l1 * ((1.0 - alpha) / 14.0) + l2 * (alpha / 14.0);
+        total = total + l1 * ((1.0 - alpha) * share) + l2 * (alpha * share);
     }
     let mut grads = total.backward();
     let gradient = leaf.grad_remove(&mut grads).unwrap();
@@ -128,6 +141,13 @@ fn written_out(alpha: f64, words: Option<&[u32]>, at: &SoftPrompt) -> (f32, Vec<
         block_on(read(total.inner())).unwrap()[0],
         block_on(read(gradient)).unwrap(),
     )
+}
+
+/// That of the examples, whose answers are one place each.
+fn written_out(alpha: f64, words: Option<&[u32]>, at: &SoftPrompt) -> (f32, Vec<f32>) {
+    let place = |example: Example| (example.ids, example.answer, 1.0 / 14.0);
+    let places: Vec<_> = examples(14).into_iter().map(place).collect();
+    written_out_over(&places, alpha, words, at)
 }
 
 /// Constants, written-down slopes and micro-batches change nothing about the paper's loss, over the
@@ -223,11 +243,7 @@ fn devices_that_share_the_work_come_to_the_same() {
         );
     }
     let [after, shared] = [alone, shared].map(|run| run.finish().unwrap().embeddings().to_vec());
-    let largest = |a: &[f32], b: &[f32]| {
-        let gaps = a.iter().zip(b).map(|(a, b)| (a - b).abs());
-        gaps.fold(0.0, f32::max)
-    };
-    let (moved, off) = (largest(&before, &after), largest(&after, &shared));
+    let (moved, off) = (furthest(&before, &after), furthest(&after, &shared));
     assert!(moved > 1e-3 && off < 1e-2 * moved, "{off} of {moved}");
 }
 

@@ -1,12 +1,10 @@
 //! Answers of text: the models are compared at the place before each of their tokens.
 
-use burn::tensor::{Tensor, TensorData, activation};
 use pollster::block_on;
 
 use super::super::*;
-use super::{PROMPT, config, models, prompt};
-use crate::model::{Lm, TokenBatch};
-use crate::optim::{SplitMix64, State, StateError, read};
+use super::{PROMPT, config, models, prompt, run, start_over, written_out_over};
+use crate::optim::{SplitMix64, State, StateError};
 use crate::prompt::SoftPrompt;
 use crate::task::{Example, Label};
 
@@ -37,68 +35,21 @@ fn constants(rows: usize) -> Constants {
 }
 
 fn start(config: TransferConfig, resume: Option<&[u8]>) -> Result<Transfer, TransferError> {
-    let (teacher, student) = models();
-    let (constants, initial) = (constants(5), prompt(9));
-    Transfer::new(
-        teacher,
-        student,
-        constants,
-        &initial,
-        Words::All,
-        config,
-        resume,
-    )
+    start_over(constants(5), Words::All, config, resume)
 }
 
-fn run(transfer: &mut Transfer) -> Vec<TransferReport> {
-    std::iter::from_fn(|| block_on(transfer.step()).unwrap()).collect()
-}
-
-/// The loss written out, place by place: each one's text is passed anew and nothing behind it is
-/// there.
+/// The loss place by place: each one's text is passed anew and nothing behind it is there.
 fn written_out(alpha: f64, at: &SoftPrompt) -> (f32, Vec<f32>) {
-    let (teacher, student) = models();
-    let leaf = TensorData::new(at.embeddings().to_vec(), [PROMPT, 20]);
-    let leaf = Tensor::<2>::from_data(leaf, teacher.device());
-    let leaf = leaf.autodiff().require_grad();
-    let theirs = TensorData::new(prompt(8).embeddings().to_vec(), [1, PROMPT, 20]);
-    let theirs = Tensor::<3>::from_data(theirs, teacher.device());
-    let softmax = |z: Tensor<2>| activation::softmax(z / 2.0, 1);
-    let divergence = |p: Tensor<2>, q: Tensor<2>| {
-        (softmax(p.clone()) * (softmax(p).log() - softmax(q).log())).sum() * 4.0
-    };
-    let mut total = Tensor::<1>::zeros([1], &teacher.device().clone().autodiff());
-    for example in examples(14) {
-        let answer: &[u32] = match &example.label {
+    let places = examples(14).into_iter().flat_map(|example| {
+        let tokens = match example.label {
             Some(Label::Text(tokens)) => tokens,
-            _ => &[0],
+            _ => vec![0],
         };
-        let share = 1.0 / (14.0 * answer.len() as f64);
-        for before in 0..answer.len() {
-            let text = [example.ids.as_slice(), &answer[..before]].concat();
-            let tokens = TokenBatch::padded(&[&text], 0);
-            let logits = |lm: &Lm, prompt: Option<Tensor<3>>| {
-                let input = lm.embed(&tokens);
-                let input = match prompt {
-                    Some(prompt) => input.with_prompt(prompt),
-                    None => input,
-                };
-                lm.logits(lm.hidden_at(&input, &[text.len() - 1]))
-            };
-            let (z_s, z_t) = (logits(&student, None), logits(&teacher, None));
-            let z_sp = logits(&student, Some(theirs.clone()));
-            let z_tp = logits(&teacher, Some(leaf.clone().unsqueeze()));
-            let l1 = divergence(z_sp.clone(), z_tp.clone());
-            let l2 = divergence(z_sp - z_s, z_tp - z_t);
-            total = total + l1 * ((1.0 - alpha) * share) + l2 * (alpha * share);
-        }
-    }
-    let mut grads = total.backward();
-    let gradient = leaf.grad_remove(&mut grads).unwrap();
-    (
-        block_on(read(total.inner())).unwrap()[0],
-        block_on(read(gradient)).unwrap(),
-    )
+        let (count, ids, at) = (tokens.len(), example.ids, example.answer);
+        let text = move |before: usize| [&ids[..], &tokens[..before]].concat();
+        (0..count).map(move |before| (text(before), at + before, 1.0 / (14 * count) as f64))
+    });
+    written_out_over(&places.collect::<Vec<_>>(), alpha, None, at)
 }
 
 #[test]

@@ -49,15 +49,11 @@ fn examples(count: usize, seed: u64) -> Vec<Example> {
 }
 
 fn setup(config: TuneConfig, privacy: Privacy) -> Setup {
-    let lm = super::lm(1);
+    let classes = super::setup(config, privacy);
     Setup {
-        head: TaskHead::Open(Box::new(lm.whole_head())),
+        head: TaskHead::Open(Box::new(classes.lm.whole_head())),
         examples: examples(48, 2),
-        initial: prompt(&lm).into(),
-        config,
-        privacy,
-        helpers: None,
-        lm,
+        ..classes
     }
 }
 
