@@ -116,7 +116,7 @@ fn matrices_take_half_the_memory() {
         for block in wide.blocks() {
             assert_eq!(block.attention.qkv.weight.val().dtype(), DType::F32);
         }
-        let numbers = half.config().vocab_size * half.config().hidden_size;
+        let numbers = half.config().vocab_size * half.config().embedding_size;
         assert_eq!(half.embedding().byte_len(), 2 * numbers);
         assert_eq!(half.whole_head().dtype(), kept.dtype());
     });
