@@ -16,7 +16,8 @@ mod ops;
 pub mod optim;
 mod parallel;
 pub mod prompt;
-pub mod report;
 pub mod task;
 pub mod transfer;
 pub mod tune;
+
+pub use post_text::report;

@@ -9,8 +9,8 @@ use super::answer_tokens::AnswerTokens;
 use super::answers::{Answers, Label, NoClasses};
 use super::dataset::Row;
 use super::file::Task;
-use super::template::{Rendered, TemplateError};
 use super::words::{LabelWords, WordsError, whole_texts};
+use super::{Rendered, TemplateError};
 
 /// How tokenizers call their mask: RoBERTa's way and BERT's.
 const MASKS: [&str; 2] = ["<mask>", "[MASK]"];

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::answers::{Answers, Class, NoClasses, OpenAnswer};
-use super::template::{Template, TemplateError};
+use super::{Template, TemplateError};
 
 /// The entry of `[columns]` that names the label's column.
 const LABEL: &str = "label";

@@ -16,7 +16,6 @@ mod ready;
 mod repeated;
 mod shared;
 pub mod table;
-mod template;
 mod words;
 
 pub use answer_tokens::AnswerTokens;
@@ -24,9 +23,9 @@ pub use answers::{Answers, Class, Label, NoClasses, OpenAnswer};
 pub use dataset::{Dataset, DatasetError, Duplicate, Labels, Row, Seen, holdout};
 pub use encode::{EncodeError, Encoder, Example, Head, Spelled, group_by_length};
 pub use file::{Task, TaskError};
+pub use post_text::template::{Rendered, Template, TemplateError};
 pub use ready::{READY, ready};
 pub use repeated::Repeated;
 pub use shared::{shared_words, unlike_token};
 pub use table::{BadReason, BadRow, Table, TableError};
-pub use template::{Rendered, Template, TemplateError};
 pub use words::{LabelWords, WordsError, argmax, probabilities};

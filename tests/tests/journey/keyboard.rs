@@ -24,7 +24,6 @@ const FOCUS: &str = "
     const { top, bottom } = around.getBoundingClientRect();
     return {
       here: at.matches(arguments[0]),
-      what: at.outerHTML.slice(0, 100),
       seen: outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2 && bottom > 0 && top < innerHeight,
     };";
 
@@ -41,17 +40,18 @@ impl Browser {
         self.good("pressing a key", pressed);
     }
 
-    /// Goes on with the tab key until it is at an element.
+    /// Goes on with the tab key until it is at an element. Each place on the way is seen, at once or when the page
+    /// has scrolled there.
     #[track_caller]
     fn tab_to(&self, css: &str) {
         for _ in 0..STOPS {
             self.press(&[TAB]);
-            let focus = self.script(FOCUS, &[css.into()]);
-            assert_eq!(
-                focus["seen"], true,
-                "on the way to {css}, nobody sees {}",
-                focus["what"]
-            );
+            let mut focus = Value::Null;
+            let seen = format!("something to be seen where the keyboard is on the way to {css}");
+            self.until(&seen, || {
+                focus = self.script(FOCUS, &[css.into()]);
+                (focus["seen"] == true).then_some(())
+            });
             if focus["here"] == true {
                 return;
             }

@@ -7,12 +7,15 @@ use super::tree::{Source, Tree};
 /// What may not be named where.
 struct Rule {
     words: &'static [&'static str],
-    /// Folder or file; with `except` left out.
-    place: &'static str,
+    /// Folders or files; with `except` left out.
+    places: &'static [&'static str],
     except: &'static [&'static str],
     why: &'static str,
     instead: &'static str,
 }
+
+/// The engine, and what it is made of besides.
+const CORE: &[&str] = &["core/src", "text/src"];
 
 const RULES: [Rule; 8] = [
     Rule {
@@ -23,21 +26,21 @@ const RULES: [Rule; 8] = [
             "std::process",
             "std::path",
         ],
-        place: "core/src",
+        places: CORE,
         except: &[],
         why: "core takes bytes and returns values, so that it runs in a tab",
         instead: "take bytes from the caller, and return them to it",
     },
     Rule {
         words: &["std::time", "Instant", "SystemTime"],
-        place: "core/src",
+        places: CORE,
         except: &[],
         why: "a tab has no clock there, and results must not depend on one",
         instead: "let the caller measure",
     },
     Rule {
         words: &["thread"],
-        place: "core/src",
+        places: CORE,
         except: &["core/src/parallel.rs"],
         why: "a tab has no threads there, and results must not depend on their number",
         instead: "use crate::parallel",
@@ -52,14 +55,14 @@ const RULES: [Rule; 8] = [
             "std::io::stdout",
             "std::io::stderr",
         ],
-        place: "core/src",
+        places: CORE,
         except: &[],
         why: "core has no terminal",
         instead: "return what is to be shown",
     },
     Rule {
         words: &["wasm_bindgen", "js_sys", "web_sys", "gloo"],
-        place: "core/src",
+        places: CORE,
         except: &[],
         why: "core knows no JavaScript",
         instead: "put it into web",
@@ -72,21 +75,21 @@ const RULES: [Rule; 8] = [
             "getrandom",
             "ChaCha20Rng",
         ],
-        place: "core/src",
+        places: CORE,
         except: &["core/src/dp"],
         why: "random numbers that a guarantee rests on come from one place",
         instead: "take them from core::dp, or a fixed order where no guarantee rests on it",
     },
     Rule {
-        words: &["post_core", "post_native", "post_web"],
-        place: "xtask/src",
+        words: &["post_core", "post_native", "post_text", "post_web"],
+        places: &["xtask/src"],
         except: &[],
         why: "xtask builds the others, so it must build without them",
         instead: "run post-native as a program",
     },
     Rule {
         words: &["into_data", "to_data", "into_scalar"],
-        place: "core/src",
+        places: CORE,
         except: &[],
         why: "a synchronous read panics on WebGPU",
         instead: "read with into_data_async",
@@ -97,7 +100,8 @@ const RULES: [Rule; 8] = [
 pub(super) fn words(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for rule in &RULES {
-        for source in tree.under(rule.place).filter(|source| !source.is_test()) {
+        let under = rule.places.iter().flat_map(|place| tree.under(place));
+        for source in under.filter(|source| !source.is_test()) {
             if rule
                 .except
                 .iter()
@@ -179,15 +183,13 @@ mod tests {
     #[test]
     fn each_rule_finds_each_of_its_words() {
         for rule in &RULES {
-            for word in rule.words {
-                let place = format!("{}/planted.rs", rule.place);
-                let found = words(&planted(&place, &format!("fn f() {{}}\nuse {word};\n")));
-                assert!(
-                    found
-                        .iter()
-                        .any(|f| f.line == 2 && f.message.contains(rule.why)),
-                    "{word}"
-                );
+            for place in rule.places {
+                for word in rule.words {
+                    let text = format!("fn f() {{}}\nuse {word};\n");
+                    let found = words(&planted(&format!("{place}/planted.rs"), &text));
+                    let right = |f: &Finding| f.line == 2 && f.message.contains(rule.why);
+                    assert!(found.iter().any(right), "{place}: {word}");
+                }
             }
         }
     }

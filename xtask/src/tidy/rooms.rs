@@ -12,15 +12,7 @@ struct Room {
 }
 
 /// What the steps have in common. They don't know each other.
-const BELOW: &[&str] = &[
-    "model",
-    "checkpoint",
-    "task",
-    "prompt",
-    "dp",
-    "optim",
-    "report",
-];
+const BELOW: &[&str] = &["model", "checkpoint", "task", "prompt", "dp", "optim"];
 const AUDIT: &[&str] = &[
     "model",
     "checkpoint",
@@ -28,7 +20,6 @@ const AUDIT: &[&str] = &[
     "prompt",
     "dp",
     "optim",
-    "report",
     "tune",
 ];
 const STEP: &str = "the steps are run by different people; what two of them share is its own room";
@@ -41,7 +32,7 @@ const fn room(name: &'static str, may_know: &'static [&'static str], why: &'stat
     }
 }
 
-const ROOMS: [Room; 14] = [
+const ROOMS: [Room; 13] = [
     // A model is loaded from a checkpoint and saved as one; the checkpoint names its parts for it.
     room("model", &["checkpoint"], "a model is there for every use"),
     room("checkpoint", &["model"], "it only turns bytes into weights"),
@@ -71,7 +62,6 @@ const ROOMS: [Room; 14] = [
         &[],
         "an optimiser sees numbers, wherever they come from",
     ),
-    room("report", &[], "it draws numbers, wherever they come from"),
     room("distill", BELOW, STEP),
     room("tune", BELOW, STEP),
     room("transfer", BELOW, STEP),

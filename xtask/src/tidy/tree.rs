@@ -24,7 +24,9 @@ pub(super) struct Tree {
 }
 
 /// The folders that hold Rust code of ours.
-const FOLDERS: [&str; 7] = ["core", "data", "native", "web", "tests", "xtask", "benches"];
+const FOLDERS: [&str; 8] = [
+    "core", "data", "native", "text", "web", "tests", "xtask", "benches",
+];
 
 impl Tree {
     /// Reads the repository in the working directory.

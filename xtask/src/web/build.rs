@@ -19,7 +19,7 @@ const PROGRAMS: [(&str, usize); 2] = [("page", 350_000), ("worker", 3_500_000)];
 const PAGE_ONLY: [&str; 1] = ["--no-default-features"];
 const SOURCE: &str = "www";
 /// The style of plots and tables, which the page shares with the report.
-const STYLE: &str = "core/src/report/style.css";
+const STYLE: &str = "text/src/report/style.css";
 /// Small before fast to build: everybody who opens the page loads it.
 pub(crate) const PROFILE: &str = "wasm";
 
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn styles_fetch_nothing() {
-        for style in ["../www/page.css", "../core/src/report/style.css"] {
+        for style in ["../www/page.css", "../text/src/report/style.css"] {
             let style = fs::read_to_string(style).unwrap();
             for fetch in ["@import", "url(", "image-set("] {
                 assert!(!style.contains(fetch), "{fetch}");

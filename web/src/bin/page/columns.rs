@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use post_core::task::Template;
+use post_text::template::Template;
 use web_sys::{Element, Node};
 
 use crate::dom::{self, Outcome};

@@ -1,7 +1,7 @@
 //! The table: opened here, read by the worker.
 
 use js_sys::Array;
-use post_core::report::{Align, Table};
+use post_text::report::{Align, Table};
 use post_web::protocol::{Mapping, Request, TableSummary, Trouble};
 use web_sys::{Blob, File};
 

@@ -5,7 +5,7 @@
 
 use gloo::events::{EventListener, EventListenerOptions};
 use js_sys::Reflect;
-use post_core::report::{BarChart, LineChart, Table};
+use post_text::report::{BarChart, LineChart, Table};
 use wasm_bindgen::prelude::*;
 use web_sys::{Document, Element, Event, EventTarget, HtmlElement, HtmlTemplateElement, Window};
 

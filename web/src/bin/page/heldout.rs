@@ -1,6 +1,6 @@
 //! How good it is on the rows that were held out. **Private**: for their owner's eyes.
 
-use post_core::report::{Align, Bar, BarChart, Table, percent};
+use post_text::report::{Align, Bar, BarChart, Table, percent};
 use post_web::protocol::{Evaluation, Request, Score};
 
 use crate::Page;

@@ -1,6 +1,6 @@
 //! The run: how far it is, and the three things that its owner can do about it.
 
-use post_core::report::{Axis, LineChart, Series};
+use post_text::report::{Axis, LineChart, Series};
 use post_web::protocol::{Finished, Kept, Meter, Progress, Request, Settings, Stage};
 
 use crate::dom::{self, Drawing, Outcome};

@@ -1,6 +1,6 @@
 //! What was found in the rows. **Private**: for their owner's eyes.
 
-use post_core::report::{Align, Bar, BarChart, Table, percent};
+use post_text::report::{Align, Bar, BarChart, Table, percent};
 use post_web::protocol::DataSummary;
 
 use crate::dom::{self, Drawing, Outcome};

@@ -1,6 +1,6 @@
 //! What the student says to a text, without the prompt and with it.
 
-use post_core::report::{Bar, BarChart};
+use post_text::report::{Bar, BarChart};
 use post_web::protocol::{Request, TaskForm, Tried};
 use wasm_bindgen::JsCast;
 use web_sys::Element;
