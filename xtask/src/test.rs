@@ -15,81 +15,52 @@ pub(crate) struct Args {
     /// Run only these parts
     #[arg(long, value_name = "PART", value_parser = names())]
     only: Vec<String>,
+    /// Build the page of the journeys and the tests in a tab, and run nothing
+    #[arg(long, conflicts_with = "only", hide = true)]
+    build: bool,
 }
 
 /// A part of the test run.
 struct Part {
     name: &'static str,
-    run: fn(&mut Ahead) -> Result<()>,
+    run: fn(&mut Page) -> Result<()>,
 }
 
-/// What a whole run does beside the parts that don't need it: parts that keep one core busy leave the other to it.
-struct Ahead {
-    whole: bool,
-    /// The page that the journeys go through, beside everything native.
-    page: Chore,
-    /// The CUDA build's check, beside the tests in a tab.
-    cuda: Chore,
-}
-
-/// Something that may be done beside the parts.
-enum Chore {
-    /// Not begun; whoever needs it, does it.
+/// The page that the journeys go through, and with it the tests in a tab: what a whole run builds beside everything
+/// native, because linking them keeps one core busy for long and needs nothing of the rest.
+enum Page {
+    /// Not begun; whoever needs it, builds it.
     Missing,
-    /// Being done.
+    /// Being built.
     Beside(Beside),
-    /// Done.
-    Done,
+    /// Built.
+    Built,
 }
 
-impl Ahead {
-    fn new(whole: bool) -> Result<Self> {
-        let page = if whole {
-            page_beside()?
-        } else {
-            Chore::Missing
-        };
-        Ok(Self {
-            whole,
-            page,
-            cuda: Chore::Missing,
-        })
-    }
-}
-
-impl Chore {
-    /// Waits for it, if it is being done, and says whether it is done.
+impl Page {
+    /// Waits for it, if it is being built, and says whether it is.
     fn wait(&mut self) -> Result<bool> {
         *self = match std::mem::replace(self, Self::Missing) {
             Self::Beside(beside) => {
                 beside.finish()?;
-                Self::Done
+                Self::Built
             }
             other => other,
         };
-        Ok(matches!(self, Self::Done))
+        Ok(matches!(self, Self::Built))
     }
 }
 
 /// Begins to build the page. What `rustup` and Debian's packages have to install, is installed first: they
 /// don't work side by side.
-fn page_beside() -> Result<Chore> {
+fn page_beside() -> Result<Page> {
     tools::wasm_target()?;
     tools::chromedriver()?;
     tools::wasm_opt()?;
     let folder = place()?;
     let said = folder.with_extension("log");
     std::fs::create_dir_all(&folder)?;
-    let folder = folder.to_string_lossy();
-    let build = ["web", "--build-only", "--dist", &folder];
-    Ok(Chore::Beside(Beside::start(&build, &said)?))
-}
-
-/// Begins to check the CUDA build.
-fn cuda_beside() -> Result<Chore> {
-    let said = place()?.with_file_name("cuda.log");
-    let check = ["test", "--only", "cuda"];
-    Ok(Chore::Beside(Beside::start(&check, &said)?))
+    Ok(Page::Beside(Beside::start(&["test", "--build"], &said)?))
 }
 
 /// Where the journeys' page lies.
@@ -99,7 +70,7 @@ fn place() -> Result<PathBuf> {
 }
 
 /// Cheap ones first: what fails soon tells soon.
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 6] = [
     Part {
         name: "model",
         run: |_| model(),
@@ -124,10 +95,6 @@ const PARTS: [Part; 7] = [
         name: "journey",
         run: journey,
     },
-    Part {
-        name: "cuda",
-        run: cuda,
-    },
 ];
 
 fn names() -> Vec<&'static str> {
@@ -139,14 +106,21 @@ fn names() -> Vec<&'static str> {
 /// # Errors
 /// When a part fails; the error names it.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.build {
+        web::build(&place()?)?;
+        return build_for_tab();
+    }
     let chosen =
         |part: &&Part| args.only.is_empty() || args.only.iter().any(|name| name == part.name);
     let begin = Instant::now();
     let mut times = Vec::new();
-    let mut ahead = Ahead::new(args.only.is_empty())?;
+    let mut page = match args.only.is_empty() {
+        true => page_beside()?,
+        false => Page::Missing,
+    };
     for part in PARTS.iter().filter(chosen) {
         let start = Instant::now();
-        let result = (part.run)(&mut ahead);
+        let result = (part.run)(&mut page);
         times.push((part.name, start.elapsed()));
         if let Err(error) = result {
             say(&format!("FAILED in `{}` ({})", part.name, table(&times)));
@@ -189,24 +163,24 @@ fn doc() -> Result<()> {
     shell::run(cargo("test").args(NATIVE).arg("--doc"))
 }
 
-/// The tests in a tab, which leave a core to the CUDA build's check.
-fn browser(ahead: &mut Ahead) -> Result<()> {
-    ahead.page.wait().context("the page was not built")?;
-    if ahead.whole {
-        ahead.cuda = cuda_beside()?;
-    }
-    in_tab(&[])
+/// Compiles the tests in a tab as wasm-pack does, so that it finds them.
+fn build_for_tab() -> Result<()> {
+    say("Building the tests in a tab");
+    let mut build = cargo("build");
+    build.args([
+        "--tests",
+        "--profile",
+        web::PROFILE,
+        "--target",
+        tools::WASM,
+    ]);
+    shell::run(build.args(["--test", "browser"]).current_dir("tests"))
 }
 
-/// Type-checks the CUDA build: docs.rs has no CUDA either, so its flag leaves out the download of
-/// the LLVM bundle that linking would need.
-fn cuda(ahead: &mut Ahead) -> Result<()> {
-    if ahead.cuda.wait()? {
-        return Ok(());
-    }
-    say("Type-checking the CUDA build");
-    let args = ["--release", "-p", "post-native", "--features", "cuda"];
-    shell::run(cargo("check").args(args).env("DOCS_RS", "1"))
+/// The tests in a tab.
+fn browser(page: &mut Page) -> Result<()> {
+    page.wait().context("the page was not built")?;
+    in_tab(&[])
 }
 
 /// The tests in a tab of headless Chromium that the arguments choose; Chromium's own are in
@@ -238,10 +212,10 @@ pub(crate) fn in_tab(args: &[&str]) -> Result<()> {
 const ALONE: [&str; 3] = ["faster::", "real::", "smooth::"];
 
 /// What a person does, from outside: the built page in headless Chromium, served by `post-native`.
-fn journey(ahead: &mut Ahead) -> Result<()> {
+fn journey(built: &mut Page) -> Result<()> {
     let driver = tools::chromedriver()?;
     let page = place()?;
-    if !ahead.page.wait().context("the page was not built")? {
+    if !built.wait().context("the page was not built")? {
         web::build(&page)?;
     }
     let folder = page.parent().context("the page lies in a folder")?;
@@ -288,13 +262,13 @@ mod tests {
     #[test]
     fn what_is_done_stays_done() {
         let said = tempfile::NamedTempFile::new().unwrap();
-        let mut chore = Chore::Beside(Beside::start(&["--list"], said.path()).unwrap());
+        let mut page = Page::Beside(Beside::start(&["--list"], said.path()).unwrap());
         for _ in 0..2 {
-            assert!(chore.wait().unwrap());
+            assert!(page.wait().unwrap());
         }
-        assert!(!Chore::Missing.wait().unwrap());
+        assert!(!Page::Missing.wait().unwrap());
         let failing = Beside::start(&["--no-such-argument"], said.path()).unwrap();
-        assert!(Chore::Beside(failing).wait().is_err());
+        assert!(Page::Beside(failing).wait().is_err());
     }
 
     #[test]
