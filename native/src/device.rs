@@ -1,11 +1,16 @@
-//! Where the numbers are computed: `--device auto|cpu|cuda[:i]|wgpu[:i]|vulkan[:i]`, or several of these where
-//! they can share the work.
+//! Where the numbers are computed: `--device auto|cpu|cuda[:i]|wgpu[:i]|vulkan[:i]`, or several of these, those
+//! of other machines among them, where they can share the work.
 //!
 //! Asking a runtime for a device that isn't there panics at the first tensor, so devices are
 //! always listed first and only a listed one is taken.
 
+mod several;
+pub(crate) mod worker;
+
 use std::fmt;
 use std::str::FromStr;
+
+pub(crate) use several::{Devices, Found};
 
 use anyhow::{Result, anyhow};
 use burn::tensor::{Device, DeviceType};
@@ -88,6 +93,12 @@ impl FromStr for DeviceChoice {
 }
 
 fn unknown(text: &str) -> String {
+    if worker::Worker::is_one(text) {
+        return format!(
+            "`{text}` is another machine's device, and what goes there is not encrypted: only `distill` and \
+             `transfer`, whose text is public, take it"
+        );
+    }
     format!("`{text}` is none of auto, cpu, cuda[:i], wgpu[:i], vulkan[:i]")
 }
 
@@ -133,47 +144,6 @@ impl DeviceChoice {
         };
         term.note(format!("device: {name}{chosen}"));
         Ok(device)
-    }
-}
-
-/// Devices that share the work, as a person names them: one, or several with commas between.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub(crate) struct Devices(Vec<DeviceChoice>);
-
-impl Devices {
-    /// Finds them, the first of which leads, and says on stderr which ones they are.
-    ///
-    /// # Errors
-    /// As [`DeviceChoice::open`].
-    pub(crate) fn open(&self, term: &Terminal) -> Result<(Device, Vec<Device>)> {
-        let opened = self.0.iter().map(|choice| choice.open(term));
-        let mut devices = opened.collect::<Result<Vec<_>>>()?;
-        Ok((devices.remove(0), devices))
-    }
-}
-
-impl FromStr for Devices {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let names = text.split(',').map(|name| name.trim().parse());
-        names.collect::<Result<_, _>>().map(Self)
-    }
-}
-
-impl TryFrom<String> for Devices {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Devices> for String {
-    fn from(devices: Devices) -> Self {
-        let names: Vec<String> = devices.0.iter().map(ToString::to_string).collect();
-        names.join(",")
     }
 }
 
@@ -235,20 +205,6 @@ mod tests {
         for text in ["gpu", "cuda:x", "cuda:", "auto:1", "cpu:0", ""] {
             assert!(text.parse::<DeviceChoice>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn several_stand_between_commas() {
-        for text in ["cpu", "cuda:1,cuda:0", "cpu,cpu,wgpu:2"] {
-            assert_eq!(String::from(text.parse::<Devices>().unwrap()), text);
-        }
-        let spaced: Devices = "cuda, cpu".parse().unwrap();
-        assert_eq!(String::from(spaced), "cuda:0,cpu");
-        for text in ["", "cpu,", "cpu;cpu"] {
-            assert!(text.parse::<Devices>().is_err(), "{text}");
-        }
-        let both: Devices = "cpu,auto".parse().unwrap();
-        assert_eq!(both.open(&Terminal::new(true)).unwrap().1.len(), 1);
     }
 
     #[test]

@@ -33,6 +33,10 @@ mod journey;
 mod open;
 #[path = "cli/serve.rs"]
 mod serve;
+#[path = "cli/server.rs"]
+mod server;
+#[path = "cli/worker.rs"]
+mod worker;
 
 use std::process::{Command, Output};
 

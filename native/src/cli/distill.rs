@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use burn::tensor::Device;
 use clap::ArgMatches;
 use post_core::checkpoint::hf;
 use post_core::distill::{
@@ -20,7 +19,7 @@ use tokenizers::Tokenizer;
 use super::values;
 use crate::config;
 use crate::corpus;
-use crate::device::Devices;
+use crate::device::{Devices, Found};
 use crate::drive::{Job, drive};
 use crate::dtype::Dtype;
 use crate::failure::{Hint, Usage};
@@ -207,20 +206,31 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
         }
     };
     let started = Instant::now();
-    let (device, others) = args.device.open(term)?;
-    let card = |blocks: &[usize]| json!({ "teacher": source, "blocks": blocks });
-    let summary = if args.steps == 0 {
-        let teacher = models::load(&source, &device, Dtype::F32, term)?;
-        let blocks = blocks(&args, &teacher.lm);
-        let student = teacher.lm.select_blocks(&blocks)?;
-        release(&student, &teacher.tokenizer, &card(&blocks), &run)?
-    } else {
-        let (mut job, tokenizer, blocks) = start(&args, &source, (&device, &others), &run, term)?;
-        drive(&mut job, &run, args.checkpoint_every, term)?;
-        release(job.0.student(), &tokenizer, &card(&blocks), &run)?
-    };
+    let devices = args.device.open(term)?;
+    let summary =
+        work(&args, &source, &devices, &run, term).map_err(|error| devices.blame(error))?;
     run.finish(started.elapsed(), &summary)?;
     say(&summary, args.json)
+}
+
+/// Makes the student, and says where it is.
+fn work(
+    args: &Args,
+    source: &ModelSource,
+    devices: &Found,
+    run: &RunFolder,
+    term: &Terminal,
+) -> Result<Value> {
+    let card = |blocks: &[usize]| json!({ "teacher": source, "blocks": blocks });
+    if args.steps == 0 {
+        let teacher = models::load(source, &devices.first, Dtype::F32, term)?;
+        let blocks = blocks(args, &teacher.lm);
+        let student = teacher.lm.select_blocks(&blocks)?;
+        return release(&student, &teacher.tokenizer, &card(&blocks), run);
+    }
+    let (mut job, tokenizer, blocks) = start(args, source, devices, run, term)?;
+    drive(&mut job, run, args.checkpoint_every, term)?;
+    release(job.0.student(), &tokenizer, &card(&blocks), run)
 }
 
 fn say(summary: &Value, json: bool) -> Result<()> {
@@ -234,11 +244,12 @@ fn say(summary: &Value, json: bool) -> Result<()> {
 fn start(
     args: &Args,
     source: &ModelSource,
-    (device, others): (&Device, &[Device]),
+    devices: &Found,
     run: &RunFolder,
     term: &Terminal,
 ) -> Result<(Run, Tokenizer, Vec<usize>)> {
-    let teacher = models::load(source, device, args.dtype, term)?;
+    let Found { first, others, .. } = devices;
+    let teacher = models::load(source, first, args.dtype, term)?;
     let texts = corpus::Texts {
         plain: &args.text,
         column: &args.text_column,
@@ -266,7 +277,7 @@ fn start(
     let student = match selected {
         Some(student) => student?,
         // Rounded weights are no start for a training in f32.
-        None => models::student(source, &blocks, device)?,
+        None => models::student(source, &blocks, first)?,
     };
     let checkpoint = run.checkpoint()?;
     let starting = Distiller::start(

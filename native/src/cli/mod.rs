@@ -20,6 +20,7 @@ mod serve;
 mod transfer;
 mod tune;
 mod values;
+mod worker;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -64,6 +65,7 @@ pub(crate) enum Command {
     Receipt(receipt::Args),
     Report(report::Args),
     Serve(serve::Args),
+    Worker(worker::Args),
     Ledger(ledger::Args),
     Audit(audit::Args),
     Bench(bench::Args),
@@ -105,6 +107,7 @@ pub(crate) fn dispatch(
         Command::Receipt(args) => receipt::run(&args, term),
         Command::Report(args) => report::run(&args, term),
         Command::Serve(args) => serve::run(&args, term),
+        Command::Worker(args) => worker::run(&args, term),
         Command::Ledger(args) => ledger::run(&args, term),
         Command::Audit(args) => audit::run(args, typed, term),
         Command::Bench(args) => bench::run(&args, term),

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::values;
-use crate::device::Devices;
+use crate::device::{Devices, Found};
 use crate::drive::{Job, drive};
 use crate::dtype::Dtype;
 use crate::failure::Hint;
@@ -209,31 +209,47 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
         }
     };
     let started = Instant::now();
-    let (device, others) = args.device.open(term)?;
-    let student = models::load(&student, &device, args.dtype, term)?;
+    let devices = args.device.open(term)?;
+    let models = [&student, &teacher];
+    let (prompt, inputs) = work(&args, models, (prompt, task), &devices, &run, term)
+        .map_err(|error| devices.blame(error))?;
+    let summary = release(&prompt, &inputs, &from, &run.path("prompt"))?;
+    run.finish(started.elapsed(), &summary)?;
+    say(&summary, args.json)
+}
+
+/// Makes the teacher's prompt.
+fn work(
+    args: &Args,
+    [student, teacher]: [&ModelSource; 2],
+    (prompt, task): (SoftPrompt, Task),
+    devices: &Found,
+    run: &RunFolder,
+    term: &Terminal,
+) -> Result<(SoftPrompt, Inputs)> {
+    let Found { first, others, .. } = devices;
+    let student = models::load(student, first, args.dtype, term)?;
     prompt.fits(&student.name, student.lm.config().embedding_size)?;
-    let teacher = models::load(&teacher, &device, args.dtype, term)?;
+    let teacher = models::load(teacher, first, args.dtype, term)?;
     let inputs = Inputs {
         student,
         teacher,
         prompt,
         task,
     };
-    let initial = inputs.initial(&args, term)?;
+    let initial = inputs.initial(args, term)?;
     let prompt = match args.steps {
         0 => initial,
         _ => {
             let words = inputs.words(args.words)?;
-            let constants = constants(&args, &inputs, &run, term)?;
-            let transfer = start(&args, &inputs, constants, &initial, words, &run)?;
-            let mut job = Run(transfer.shared_with(&others)?, args.steps);
-            drive(&mut job, &run, args.checkpoint_every, term)?;
+            let constants = constants(args, &inputs, run, term)?;
+            let transfer = start(args, &inputs, constants, &initial, words, run)?;
+            let mut job = Run(transfer.shared_with(others)?, args.steps);
+            drive(&mut job, run, args.checkpoint_every, term)?;
             job.0.finish()?
         }
     };
-    let summary = release(&prompt, &inputs, &from, &run.path("prompt"))?;
-    run.finish(started.elapsed(), &summary)?;
-    say(&summary, args.json)
+    Ok((prompt, inputs))
 }
 
 fn say(summary: &Value, json: bool) -> Result<()> {

@@ -7,7 +7,7 @@ use post_core::checkpoint::{Safetensors, Tensors};
 use super::journey::Place;
 
 /// Numbers of a file's tensors, one after the other.
-fn numbers(place: &Place, file: &str) -> Vec<f32> {
+pub(super) fn numbers(place: &Place, file: &str) -> Vec<f32> {
     let bytes = std::sync::Arc::new(fs::read(place.path(file)).unwrap());
     let file = Safetensors::open(vec![(file.to_owned(), bytes)]).unwrap();
     let names = file.names().into_iter();
@@ -17,7 +17,7 @@ fn numbers(place: &Place, file: &str) -> Vec<f32> {
 }
 
 #[track_caller]
-fn assert_near(found: &[f32], expected: &[f32]) {
+pub(super) fn assert_near(found: &[f32], expected: &[f32]) {
     assert_eq!(found.len(), expected.len());
     for (a, b) in found.iter().zip(expected) {
         assert!((a - b).abs() < 1e-4, "{a} instead of {b}");

@@ -1,15 +1,15 @@
 //! `serve` over a real socket.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::journey::Place;
 use super::refused;
+use super::server::Server;
 
 /// A folder with a page, and a bundle beside it.
 fn place() -> Place {
@@ -23,35 +23,18 @@ fn place() -> Place {
     place
 }
 
-/// A running server, ended when it is dropped.
-struct Served {
-    child: Child,
-    /// `127.0.0.1:port`.
-    address: String,
-}
+/// The server, running.
+struct Served(Server);
 
 impl Served {
     fn start(place: &Place, line: &str) -> Self {
         let args = place.args(&format!("serve --port 0 --page @dist {line}"));
-        let mut child = Command::new(env!("CARGO_BIN_EXE_post-native"))
-            .args(args)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let opened = lines.map_while(Result::ok).find_map(|line| {
-            let address = line.strip_prefix("Open http://")?.split(' ').next()?;
-            Some(address.to_owned())
-        });
-        Self {
-            child,
-            address: opened.expect("the server says where it is"),
-        }
+        Self(Server::start(&args, &[], "Open http://"))
     }
 
     /// The head in lower case and the body of the reply to `METHOD PATH`.
     fn ask(&self, what: &str, headers: &[&str]) -> (String, Vec<u8>) {
-        let host = format!("Host: {}", self.address);
+        let host = format!("Host: {}", self.0.address);
         self.raw(&format!(
             "{what} HTTP/1.1\r\n{host}\r\nConnection: close\r\n{}\r\n",
             headers
@@ -75,18 +58,11 @@ impl Served {
     }
 
     fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(&self.address).unwrap();
+        let stream = TcpStream::connect(&self.0.address).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(30)))
             .unwrap();
         stream
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
