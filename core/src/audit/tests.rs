@@ -54,7 +54,7 @@ fn audit(privacy: Privacy, clip: Option<Clip>, claim: Claim, confidence: f64) ->
         helpers: None,
     };
     let mut tuner = block_on(Tuner::start(setup, None)).unwrap();
-    let mut attack = Attack::new(&planted, lm, head, 16, clip).unwrap();
+    let mut attack = Attack::new(&planted, lm, head, &initial, clip).unwrap();
     let mut before = initial;
     while block_on(tuner.step()).unwrap().is_some() {
         let after = tuner.prompt().unwrap();

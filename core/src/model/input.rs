@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 
+use super::PromptPlace;
 use super::past::{KeysValues, Past};
 
 /// Sequences of token ids, padded on the right to one width.
@@ -38,35 +39,68 @@ impl TokenBatch {
     pub fn batch(&self) -> usize {
         self.lengths.len()
     }
+
+    /// The first token, which is the same in all rows, and what follows it; `None` where rows begin unlike,
+    /// or one has no more than that.
+    pub(super) fn split_start(&self) -> Option<(Self, Self)> {
+        let first = *self.ids.first()?;
+        let mut rows = self.ids.chunks(self.width);
+        if !rows.all(|row| row[0] == first) || self.lengths.iter().any(|&length| length < 2) {
+            return None;
+        }
+        let rest = self.ids.chunks(self.width).flat_map(|row| &row[1..]);
+        let rest = Self {
+            ids: rest.copied().collect(),
+            lengths: self.lengths.iter().map(|length| length - 1).collect(),
+            width: self.width - 1,
+        };
+        Some((Self::padded(&[[first]], 0), rest))
+    }
 }
 
-/// Embedded sequences, with or without a prompt in front of them.
+/// Embedded sequences, with or without a prompt.
 #[derive(Clone, Debug)]
 pub struct Input {
-    /// `[batch, n + width, d]`: prompt, text, padding; without what was passed before.
+    /// `[batch, n + width, d]`: prompt and text, padding; without what was passed before.
     pub embeddings: Tensor<3>,
     /// Real places in each row, prompt included.
     pub lengths: Vec<usize>,
-    /// Virtual tokens in front of the text, n.
+    /// Virtual tokens, n.
     pub prompt: usize,
+    /// Where they stand.
+    pub place: PromptPlace,
     /// Places that stand before the embeddings and were passed already.
     pub(super) past: Option<Past>,
 }
 
 impl Input {
-    /// Puts a prompt before the text: one row for each example, `[batch, n, d]`, so that its gradient
-    /// comes back example by example.
+    /// Puts a prompt at its place in the text: one row for each example, `[batch, n, d]`, so that its
+    /// gradient comes back example by example.
     ///
     /// # Panics
-    /// If the prompt's batch or width is not the text's, or if there is a prompt already.
+    /// If the prompt's batch or width is not the text's, if there is a prompt already, or a row has no token
+    /// that it could stand behind.
     #[must_use]
-    pub fn with_prompt(self, prompt: Tensor<3>) -> Self {
-        assert_eq!(self.prompt, 0, "a prompt stands before the text already");
-        let n = prompt.dims()[1];
+    pub fn with_prompt(self, prompt: Tensor<3>, place: PromptPlace) -> Self {
+        assert_eq!(self.prompt, 0, "the text has a prompt already");
+        let (n, text) = (prompt.dims()[1], self.embeddings);
+        let parts = match place {
+            PromptPlace::BeforeBos => vec![prompt, text],
+            PromptPlace::AfterBos => {
+                assert!(!self.lengths.contains(&0), "a text has no first token");
+                let rest = text.dims()[1] - 1;
+                let mut parts = vec![text.clone().narrow(1, 0, 1), prompt];
+                if rest > 0 {
+                    parts.push(text.narrow(1, 1, rest));
+                }
+                parts
+            }
+        };
         Self {
-            embeddings: Tensor::cat(vec![prompt, self.embeddings], 1),
+            embeddings: Tensor::cat(parts, 1),
             lengths: self.lengths.into_iter().map(|length| length + n).collect(),
             prompt: n,
+            place,
             past: None,
         }
     }
@@ -78,7 +112,7 @@ impl Input {
     /// If something stands before the text already.
     #[must_use]
     pub fn behind(self, past: Past) -> Self {
-        assert_eq!(self.prompt, 0, "a prompt stands before the text already");
+        assert_eq!(self.prompt, 0, "the text has a prompt already");
         let n = past.places();
         Self {
             lengths: self.lengths.into_iter().map(|length| length + n).collect(),
@@ -96,6 +130,14 @@ impl Input {
     /// What block `index` left behind.
     pub(super) fn past_of(&self, index: usize) -> Option<&KeysValues> {
         self.past.as_ref().map(|past| &past.blocks[index])
+    }
+
+    /// The place of the text's token `position` among all, those of the prompt included.
+    pub(super) fn place_of(&self, position: usize) -> usize {
+        match position < self.place.tokens_before() {
+            true => position,
+            false => position + self.prompt,
+        }
     }
 
     /// The place of the last real token in each row, counted from the first token of the *text*.

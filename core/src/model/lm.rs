@@ -9,7 +9,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::attention::Places;
 use super::config::Layer;
 use super::{
-    Block, Config, Embedding, Head, HeadRows, Input, Linear, ModelError, Norm, Past, TokenBatch,
+    Block, Config, Embedding, Head, HeadRows, Input, Linear, ModelError, Norm, Past, PromptPlace,
+    TokenBatch,
 };
 
 /// A transformer with frozen weights.
@@ -108,6 +109,7 @@ impl Lm {
             embeddings,
             lengths: tokens.lengths.clone(),
             prompt: 0,
+            place: PromptPlace::default(),
             past: None,
         }
     }
@@ -118,7 +120,8 @@ impl Lm {
     /// without a prompt.
     ///
     /// # Panics
-    /// If a position lies outside the input, or the input is longer than the model's table of places.
+    /// If a position lies outside the input or was passed before, or the input is longer than the model's
+    /// table of places.
     #[must_use]
     pub fn hidden_at(&self, input: &Input, positions: &[usize]) -> Tensor<2> {
         let single: Vec<Range<usize>> = positions.iter().map(|&at| at..at + 1).collect();
@@ -142,9 +145,10 @@ impl Lm {
             let repeated = std::iter::repeat_n(row.end - 1, queries - row.len());
             row.clone().chain(repeated)
         });
-        let places: Vec<usize> = padded.map(|position| position + input.prompt).collect();
+        let places: Vec<usize> = padded.map(|position| input.place_of(position)).collect();
         assert!(
-            positions.iter().all(|row| !row.is_empty()) && places.iter().all(|&at| at < keys),
+            positions.iter().all(|row| !row.is_empty())
+                && places.iter().all(|at| (passed..keys).contains(at)),
             "a position lies outside the input"
         );
         let (along, x) = self.before_blocks(input);
@@ -228,26 +232,48 @@ impl Lm {
         self.after_blocks(x).reshape([batch, width, d])
     }
 
-    /// Looks tokens up and puts one prompt `[n, d]` before every row. A causal model passes it once for
-    /// all of them; the others look ahead, so each row gets a copy of its own.
+    /// Looks tokens up and puts one prompt `[n, d]` at its place in every row. A causal model passes what
+    /// all rows begin with, prompt included, once for all of them. The others look ahead, so each row gets
+    /// a copy of its own; and so it does where the prompt stands behind first tokens that are not alike.
     ///
     /// # Panics
-    /// As [`embed`](Self::embed), or if the prompt is of another width.
+    /// As [`embed`](Self::embed) and [`Input::with_prompt`].
     #[must_use]
-    pub fn embed_behind(&self, prompt: Tensor<2>, tokens: &TokenBatch) -> Input {
-        let text = self.embed(tokens);
+    pub fn embed_prompted(
+        &self,
+        prompt: Tensor<2>,
+        place: PromptPlace,
+        tokens: &TokenBatch,
+    ) -> Input {
         let [n, d] = prompt.dims();
         let prompt = prompt.unsqueeze::<3>();
-        if !self.config.causal {
-            return text.with_prompt(prompt.expand([tokens.batch(), n, d]));
-        }
-        let before = Input {
-            embeddings: prompt,
-            lengths: vec![n],
-            prompt: 0,
-            past: None,
+        let parts = match place {
+            _ if !self.config.causal => None,
+            PromptPlace::BeforeBos => {
+                let before = Input {
+                    embeddings: prompt.clone(),
+                    lengths: vec![n],
+                    prompt: 0,
+                    place,
+                    past: None,
+                };
+                Some((before, self.embed(tokens)))
+            }
+            PromptPlace::AfterBos => tokens.split_start().map(|(start, rest)| {
+                let before = self.embed(&start).with_prompt(prompt.clone(), place);
+                (before, self.embed(&rest))
+            }),
         };
-        text.behind(self.pass(&before).1)
+        let Some((before, text)) = parts else {
+            let copies = prompt.expand([tokens.batch(), n, d]);
+            return self.embed(tokens).with_prompt(copies, place);
+        };
+        // Positions count from the text's first token, passed or not.
+        Input {
+            prompt: n,
+            place,
+            ..text.behind(self.pass(&before).1)
+        }
     }
 
     /// Logits over the whole vocabulary: `[rows, d]` → `[rows, V]`.
