@@ -247,24 +247,11 @@ impl Lm {
     ) -> Input {
         let [n, d] = prompt.dims();
         let prompt = prompt.unsqueeze::<3>();
-        let parts = match place {
-            _ if !self.config.causal => None,
-            PromptPlace::BeforeBos => {
-                let before = Input {
-                    embeddings: prompt.clone(),
-                    lengths: vec![n],
-                    prompt: 0,
-                    place,
-                    past: None,
-                };
-                Some((before, self.embed(tokens)))
-            }
-            PromptPlace::AfterBos => tokens.split_start().map(|(start, rest)| {
-                let before = self.embed(&start).with_prompt(prompt.clone(), place);
-                (before, self.embed(&rest))
-            }),
+        let parts = match self.config.causal {
+            true => self.shared_start(&prompt, place, tokens),
+            false => None,
         };
-        let Some((before, text)) = parts else {
+        let Some((start, rest)) = parts else {
             let copies = prompt.expand([tokens.batch(), n, d]);
             return self.embed(tokens).with_prompt(copies, place);
         };
@@ -272,7 +259,35 @@ impl Lm {
         Input {
             prompt: n,
             place,
-            ..text.behind(self.pass(&before).1)
+            ..rest.behind(self.pass(&start).1)
+        }
+    }
+
+    /// What all rows begin with, the prompt `[1, n, d]` included, and what follows it; `None` where their
+    /// beginnings are not alike.
+    fn shared_start(
+        &self,
+        prompt: &Tensor<3>,
+        place: PromptPlace,
+        tokens: &TokenBatch,
+    ) -> Option<(Input, Input)> {
+        let prompt = prompt.clone();
+        match place {
+            PromptPlace::BeforeBos => {
+                let start = Input {
+                    lengths: vec![prompt.dims()[1]],
+                    embeddings: prompt,
+                    prompt: 0,
+                    place,
+                    past: None,
+                };
+                Some((start, self.embed(tokens)))
+            }
+            PromptPlace::AfterBos => {
+                let (first, rest) = tokens.split_start()?;
+                let start = self.embed(&first).with_prompt(prompt, place);
+                Some((start, self.embed(&rest)))
+            }
         }
     }
 

@@ -314,7 +314,7 @@ fn with_peft(model: &BaseModel, quoted: &str) -> String {
 
 /// How a prompt is put behind the first token, where PEFT puts none.
 const WITHOUT_PEFT: &str = "They are put behind the first token's embedding; the model itself is unchanged. \
-     **PEFT would put them before it**: do it by hand.\n\n\
+     **PEFT would put them before it.** By hand, of embeddings [batch, tokens, width]:\n\n\
      ```python\n\
      inputs_embeds = torch.cat([text[:, :1], prompt.expand(len(text), -1, -1), text[:, 1:]], 1)\n\
      ```";

@@ -65,8 +65,8 @@ pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
     }
     if bare && !prompt.place().is_before_bos() {
         term.warn(format!(
-            "such a file does not say that the prompt stands {}: whoever reads it, post-native included, puts it \
-             before the text unless told; a folder or zip says so",
+            "such a file does not say that the prompt stands {}: read again, it stands before the text; a folder \
+             or zip says so",
             prompt.place()
         ));
     }

@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, TensorData, activation};
 use pollster::block_on;
 
 use super::super::kernel::Kernel;
-use super::{PROMPT, class, config, examples, head, loss, plain, prompt, run, setup, start};
+use super::{PROMPT, class, config, examples, head, lm, loss, plain, prompt, run, setup, start};
 use crate::model::testing::{llama, random, roberta};
 use crate::model::{Lm, PromptPlace, TokenBatch};
 use crate::optim::{StateError, read};
