@@ -197,9 +197,11 @@ impl Bundle {
 }
 
 fn place(text: Option<&str>) -> Result<PromptPlace, BundleError> {
-    let place = text.map(str::parse).transpose();
-    let place = place.map_err(|reason| BundleError::Field { key: PLACE, reason })?;
-    Ok(place.unwrap_or_default())
+    let place = text.map_or(Ok(PromptPlace::BeforeBos), str::parse);
+    place.map_err(|reason: &str| BundleError::Field {
+        key: PLACE,
+        reason: reason.to_owned(),
+    })
 }
 
 fn json<T: serde::de::DeserializeOwned>(key: &'static str, text: &str) -> Result<T, BundleError> {

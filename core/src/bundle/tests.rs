@@ -115,7 +115,7 @@ fn a_bundle_says_where_prompts_are_tuned() {
     }
     let message = error(place(Some("behind")));
     assert!(
-        message.contains("`prompt_place`") && message.contains("`behind`"),
+        message.contains("`prompt_place`") && message.contains("after-bos"),
         "{message}"
     );
 }

@@ -88,10 +88,16 @@ impl Input {
             PromptPlace::BeforeBos => vec![prompt, text],
             PromptPlace::AfterBos => {
                 assert!(!self.lengths.contains(&0), "a text has no first token");
-                let rest = text.dims()[1] - 1;
-                let mut parts = vec![text.clone().narrow(1, 0, 1), prompt];
-                if rest > 0 {
-                    parts.push(text.narrow(1, 1, rest));
+                let [batch, width, d] = text.dims();
+                // Cut as a matrix, which the tab's program cuts already: it is short of room for more.
+                let rows = text.reshape([batch, width * d]);
+                let cut = |start: usize, count: usize| {
+                    let cut = rows.clone().narrow(1, start * d, count * d);
+                    cut.reshape([batch, count, d])
+                };
+                let mut parts = vec![cut(0, 1), prompt];
+                if width > 1 {
+                    parts.push(cut(1, width - 1));
                 }
                 parts
             }

@@ -247,47 +247,36 @@ impl Lm {
     ) -> Input {
         let [n, d] = prompt.dims();
         let prompt = prompt.unsqueeze::<3>();
-        let parts = match self.config.causal {
-            true => self.shared_start(&prompt, place, tokens),
-            false => None,
+        let split = match place {
+            PromptPlace::BeforeBos => None,
+            PromptPlace::AfterBos => tokens.split_start(),
         };
-        let Some((start, rest)) = parts else {
+        let alike = place.is_before_bos() || split.is_some();
+        if !(self.config.causal && alike) {
             let copies = prompt.expand([tokens.batch(), n, d]);
             return self.embed(tokens).with_prompt(copies, place);
+        }
+        let (start, rest) = match split {
+            Some((first, rest)) => {
+                let start = self.embed(&first).with_prompt(prompt, place);
+                (start, self.embed(&rest))
+            }
+            None => {
+                let start = Input {
+                    embeddings: prompt,
+                    lengths: vec![n],
+                    prompt: 0,
+                    place,
+                    past: None,
+                };
+                (start, self.embed(tokens))
+            }
         };
         // Positions count from the text's first token, passed or not.
         Input {
             prompt: n,
             place,
             ..rest.behind(self.pass(&start).1)
-        }
-    }
-
-    /// What all rows begin with, the prompt `[1, n, d]` included, and what follows it; `None` where their
-    /// beginnings are not alike.
-    fn shared_start(
-        &self,
-        prompt: &Tensor<3>,
-        place: PromptPlace,
-        tokens: &TokenBatch,
-    ) -> Option<(Input, Input)> {
-        let prompt = prompt.clone();
-        match place {
-            PromptPlace::BeforeBos => {
-                let start = Input {
-                    lengths: vec![prompt.dims()[1]],
-                    embeddings: prompt,
-                    prompt: 0,
-                    place,
-                    past: None,
-                };
-                Some((start, self.embed(tokens)))
-            }
-            PromptPlace::AfterBos => {
-                let (first, rest) = tokens.split_start()?;
-                let start = self.embed(&first).with_prompt(prompt, place);
-                Some((start, self.embed(&rest)))
-            }
         }
     }
 

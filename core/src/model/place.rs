@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Where a soft prompt stands, seen from the token that a tokenizer begins every text with: BOS, which is
 /// `<s>` or `[CLS]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", try_from = "String")]
 pub enum PromptPlace {
     /// `[prompt, <s>, text]`, as PEFT has it.
     #[default]
@@ -52,14 +52,22 @@ impl fmt::Display for PromptPlace {
     }
 }
 
-/// The error is a sentence that names the places there are.
-impl FromStr for PromptPlace {
-    type Err = String;
+impl TryFrom<String> for PromptPlace {
+    type Error = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+/// The error names the places there are.
+impl FromStr for PromptPlace {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut all = Self::ALL.into_iter();
         all.find(|place| place.name() == text)
-            .ok_or_else(|| format!("`{text}` is neither before-bos nor after-bos"))
+            .ok_or("a prompt stands before-bos or after-bos")
     }
 }
 
@@ -72,12 +80,13 @@ mod tests {
     fn every_place_has_one_name_everywhere() {
         for place in PromptPlace::ALL {
             assert_eq!(place.name().parse(), Ok(place));
-            assert_eq!(serde_json::to_value(place).unwrap(), place.name());
+            let json = serde_json::to_value(place).unwrap();
+            assert_eq!(json, place.name());
+            assert_eq!(serde_json::from_value::<PromptPlace>(json).unwrap(), place);
         }
         let error = "behind".parse::<PromptPlace>().unwrap_err();
-        assert!(
-            error.contains("`behind`") && error.contains("after-bos"),
-            "{error}"
-        );
+        for place in PromptPlace::ALL {
+            assert!(error.contains(place.name()), "{error}");
+        }
     }
 }

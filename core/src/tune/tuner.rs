@@ -355,8 +355,8 @@ fn settings(
     let config = format!("{config:?}").replace(", low_rank: None", "");
     let from = earlier.map_or_else(String::new, |hash| format!(" from {hash}"));
     let place = match place {
-        PromptPlace::BeforeBos => String::new(),
-        PromptPlace::AfterBos => format!(" {place}"),
+        PromptPlace::BeforeBos => "",
+        PromptPlace::AfterBos => " after-bos",
     };
     format!("{config} {shape:?} {privacy}{from}{place}")
 }
