@@ -131,15 +131,18 @@ fn files_say_where_the_prompt_stands() {
 #[test]
 fn what_is_written_is_what_comes_behind_text_and_prompt() {
     let lm = lm(1);
-    let at = prompt(&lm).with_place(AFTER);
+    // Large enough to have a say in what is likeliest.
+    let numbers = prompt(&lm).embeddings().iter().map(|x| 8.0 * x).collect();
+    let at = SoftPrompt::new(numbers, PROMPT, 20).unwrap();
+    let at = at.with_place(AFTER);
     let text = |ids: &[u32]| Example {
         ids: ids.to_vec(),
         answer: ids.len() - 1,
         label: None,
         removed: 0,
     };
-    let rows: [&[u32]; 4] = [&[7, 3, 1], &[7, 9, 2], &[7, 5], &[8, 11, 4]];
-    let rows = rows.map(text);
+    let rows = (0..16).map(|i| text(&[[7, 8][i / 12], i as u32, 22 - i as u32]));
+    let rows: Vec<Example> = rows.chain([text(&[7, 5])]).collect();
     let writer = Writer::new(Arc::clone(&lm), Some(&at)).unwrap();
     let written = block_on(writer.write(&rows, 3, |_| false, 4, |_| {})).unwrap();
     for (row, found) in rows.iter().zip(written) {
