@@ -11,7 +11,7 @@ use burn::tensor::Device;
 use burn::tensor::Tensor;
 use common::measure;
 use common::model::smollm2;
-use post_core::model::{PromptPlace, TokenBatch};
+use post_core::model::TokenBatch;
 
 const BATCH: usize = 16;
 const TEXT: usize = 44;
@@ -37,30 +37,22 @@ fn main() {
     let read = |x: Tensor<1>| pollster::block_on(x.into_data_async()).unwrap();
 
     measure("forward, all places", blocks, repeats, || {
-        let input = model
-            .embed(&tokens)
-            .with_prompt(prompt(), PromptPlace::BeforeBos);
+        let input = model.embed(&tokens).with_prompt(prompt());
         read(model.hidden_all(&input).sum());
     });
     measure("forward, one place", blocks, repeats, || {
-        let input = model
-            .embed(&tokens)
-            .with_prompt(prompt(), PromptPlace::BeforeBos);
+        let input = model.embed(&tokens).with_prompt(prompt());
         read(model.hidden_at(&input, &places).sum());
     });
     measure("forward and backward, all places", blocks, repeats, || {
         let leaf = prompt().autodiff().require_grad();
-        let input = model
-            .embed(&tokens)
-            .with_prompt(leaf.clone(), PromptPlace::BeforeBos);
+        let input = model.embed(&tokens).with_prompt(leaf.clone());
         let mut grads = model.hidden_all(&input).sum().backward();
         read(leaf.grad_remove(&mut grads).unwrap().sum());
     });
     measure("forward and backward, one place", blocks, repeats, || {
         let leaf = prompt().autodiff().require_grad();
-        let input = model
-            .embed(&tokens)
-            .with_prompt(leaf.clone(), PromptPlace::BeforeBos);
+        let input = model.embed(&tokens).with_prompt(leaf.clone());
         let mut grads = model.hidden_at(&input, &places).sum().backward();
         read(leaf.grad_remove(&mut grads).unwrap().sum());
     });

@@ -40,21 +40,24 @@ impl TokenBatch {
         self.lengths.len()
     }
 
-    /// The first token, which is the same in all rows, and what follows it; `None` where rows begin unlike,
-    /// or one has no more than that.
-    pub(super) fn split_start(&self) -> Option<(Self, Self)> {
-        let first = *self.ids.first()?;
-        let mut rows = self.ids.chunks(self.width);
-        if !rows.all(|row| row[0] == first) || self.lengths.iter().any(|&length| length < 2) {
-            return None;
-        }
-        let rest = self.ids.chunks(self.width).flat_map(|row| &row[1..]);
-        let rest = Self {
-            ids: rest.copied().collect(),
-            lengths: self.lengths.iter().map(|length| length - 1).collect(),
-            width: self.width - 1,
-        };
-        Some((Self::padded(&[[first]], 0), rest))
+    /// Whether all rows begin with one token and go on behind it.
+    pub(super) fn begin_alike(&self) -> bool {
+        let mut rows = self.ids.chunks(self.width.max(1)).zip(&self.lengths);
+        rows.all(|(row, &length)| length > 1 && row[0] == self.ids[0])
+    }
+
+    /// The first tokens of the first `rows` rows, and what follows the first token of every row: a column
+    /// at least, if only of padding.
+    ///
+    /// # Panics
+    /// If a row has no token.
+    pub(super) fn split_first(&self, rows: usize) -> (Self, Self) {
+        let texts = || self.ids.chunks(self.width).zip(&self.lengths);
+        let parts = || texts().map(|(row, &length)| row[..length].split_at(1));
+        let first: Vec<&[u32]> = parts().map(|(first, _)| first).take(rows).collect();
+        let rest: Vec<&[u32]> = parts().map(|(_, rest)| rest).collect();
+        let width = (self.width - 1).max(1);
+        (Self::padded(&first, 0), Self::padded(&rest, width))
     }
 }
 
@@ -74,39 +77,21 @@ pub struct Input {
 }
 
 impl Input {
-    /// Puts a prompt at its place in the text: one row for each example, `[batch, n, d]`, so that its
-    /// gradient comes back example by example.
+    /// Puts a prompt before the text: one row for each example, `[batch, n, d]`, so that its gradient
+    /// comes back example by example. [`Lm::embed_with_prompts`](super::Lm::embed_with_prompts) knows of
+    /// other places.
     ///
     /// # Panics
-    /// If the prompt's batch or width is not the text's, if there is a prompt already, or a row has no token
-    /// that it could stand behind.
+    /// If the prompt's batch or width is not the text's, or if there is a prompt already.
     #[must_use]
-    pub fn with_prompt(self, prompt: Tensor<3>, place: PromptPlace) -> Self {
+    pub fn with_prompt(self, prompt: Tensor<3>) -> Self {
         assert_eq!(self.prompt, 0, "the text has a prompt already");
-        let (n, text) = (prompt.dims()[1], self.embeddings);
-        let parts = match place {
-            PromptPlace::BeforeBos => vec![prompt, text],
-            PromptPlace::AfterBos => {
-                assert!(!self.lengths.contains(&0), "a text has no first token");
-                let [batch, width, d] = text.dims();
-                // Cut as a matrix, which the tab's program cuts already: it is short of room for more.
-                let rows = text.reshape([batch, width * d]);
-                let cut = |start: usize, count: usize| {
-                    let cut = rows.clone().narrow(1, start * d, count * d);
-                    cut.reshape([batch, count, d])
-                };
-                let mut parts = vec![cut(0, 1), prompt];
-                if width > 1 {
-                    parts.push(cut(1, width - 1));
-                }
-                parts
-            }
-        };
+        let n = prompt.dims()[1];
         Self {
-            embeddings: Tensor::cat(parts, 1),
+            embeddings: Tensor::cat(vec![prompt, self.embeddings], 1),
             lengths: self.lengths.into_iter().map(|length| length + n).collect(),
             prompt: n,
-            place,
+            place: PromptPlace::BeforeBos,
             past: None,
         }
     }

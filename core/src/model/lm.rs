@@ -232,14 +232,36 @@ impl Lm {
         self.after_blocks(x).reshape([batch, width, d])
     }
 
-    /// Looks tokens up and puts one prompt `[n, d]` at its place in every row. A causal model passes what
-    /// all rows begin with, prompt included, once for all of them. The others look ahead, so each row gets
-    /// a copy of its own; and so it does where the prompt stands behind first tokens that are not alike.
+    /// Looks tokens up and puts a prompt at its place in each text: one row for each, `[batch, n, d]`, so that
+    /// its gradient comes back example by example.
     ///
     /// # Panics
-    /// As [`embed`](Self::embed) and [`Input::with_prompt`].
+    /// As [`embed`](Self::embed) and [`Input::with_prompt`], or if a text has no token that its prompt could
+    /// stand behind.
     #[must_use]
-    pub fn embed_prompted(
+    pub fn embed_with_prompts(
+        &self,
+        prompts: Tensor<3>,
+        place: PromptPlace,
+        tokens: &TokenBatch,
+    ) -> Input {
+        let n = prompts.dims()[1];
+        let (start, rest) = self.begun(prompts, place, tokens);
+        Input {
+            prompt: n,
+            place,
+            ..rest.with_prompt(start)
+        }
+    }
+
+    /// Looks tokens up and puts one prompt `[n, d]` at its place in every text. A causal model passes what
+    /// all begin with, prompt included, once. The others look ahead, so each text gets a copy of its own;
+    /// and so it does where the prompt stands behind first tokens that are not alike.
+    ///
+    /// # Panics
+    /// As [`embed_with_prompts`](Self::embed_with_prompts).
+    #[must_use]
+    pub fn embed_with_prompt(
         &self,
         prompt: Tensor<2>,
         place: PromptPlace,
@@ -247,36 +269,42 @@ impl Lm {
     ) -> Input {
         let [n, d] = prompt.dims();
         let prompt = prompt.unsqueeze::<3>();
-        let split = match place {
-            PromptPlace::BeforeBos => None,
-            PromptPlace::AfterBos => tokens.split_start(),
-        };
-        let alike = place.is_before_bos() || split.is_some();
+        let alike = place.is_before_bos() || tokens.begin_alike();
         if !(self.config.causal && alike) {
             let copies = prompt.expand([tokens.batch(), n, d]);
-            return self.embed(tokens).with_prompt(copies, place);
+            return self.embed_with_prompts(copies, place, tokens);
         }
-        let (start, rest) = match split {
-            Some((first, rest)) => {
-                let start = self.embed(&first).with_prompt(prompt, place);
-                (start, self.embed(&rest))
-            }
-            None => {
-                let start = Input {
-                    embeddings: prompt,
-                    lengths: vec![n],
-                    prompt: 0,
-                    place,
-                    past: None,
-                };
-                (start, self.embed(tokens))
-            }
+        let (start, rest) = self.begun(prompt, place, tokens);
+        let start = Input {
+            lengths: vec![start.dims()[1]],
+            embeddings: start,
+            prompt: 0,
+            place: PromptPlace::BeforeBos,
+            past: None,
         };
-        // Positions count from the text's first token, passed or not.
         Input {
             prompt: n,
             place,
             ..rest.behind(self.pass(&start).1)
+        }
+    }
+
+    /// What comes before the rest of the texts, and that rest: prompts `[b, n, d]`, or the first tokens of b
+    /// texts and the prompts behind them. Callers say of the rest where prompts stand, so that positions
+    /// count from a text's first token.
+    fn begun(
+        &self,
+        prompts: Tensor<3>,
+        place: PromptPlace,
+        tokens: &TokenBatch,
+    ) -> (Tensor<3>, Input) {
+        match place {
+            PromptPlace::BeforeBos => (prompts, self.embed(tokens)),
+            PromptPlace::AfterBos => {
+                let (first, rest) = tokens.split_first(prompts.dims()[0]);
+                let first = self.embed(&first).embeddings;
+                (Tensor::cat(vec![first, prompts], 1), self.embed(&rest))
+            }
         }
     }
 

@@ -58,13 +58,14 @@ pub async fn logits_at(
     prompt: Option<&SoftPrompt>,
 ) -> Result<Vec<f32>, ForwardError> {
     check(lm, ids, position, prompt)?;
-    let text = lm.embed(&TokenBatch::padded(&[ids], ids.len()));
+    let tokens = TokenBatch::padded(&[ids], ids.len());
     let input = match prompt {
-        None => text,
+        None => lm.embed(&tokens),
         Some(prompt) => {
             let shape = [1, prompt.num_virtual_tokens(), prompt.token_dim()];
             let data = TensorData::new(prompt.embeddings().to_vec(), shape);
-            text.with_prompt(Tensor::from_data(data, lm.device()), prompt.place())
+            let prompts = Tensor::from_data(data, lm.device());
+            lm.embed_with_prompts(prompts, prompt.place(), &tokens)
         }
     };
     let logits = lm.logits(lm.hidden_at(&input, &[position]));

@@ -264,7 +264,7 @@ impl Transfer {
         } = replica;
         let leaf = prompt.clone().autodiff().require_grad();
         let (tokens, places) = self.constants.batch(indices);
-        let input = teacher.embed_prompted(leaf.clone(), self.place, &tokens);
+        let input = teacher.embed_with_prompt(leaf.clone(), self.place, &tokens);
         let hidden = teacher.hidden_within(&input, &places);
 
         let rows = self.constants.rows(indices, student, teacher);

@@ -118,10 +118,9 @@ fn written_out_over(
     for (text, place, share) in places {
         let tokens = TokenBatch::padded(&[text], 0);
         let logits = |lm: &Lm, prompt: Option<Tensor<3>>| {
-            let input = lm.embed(&tokens);
             let input = match prompt {
-                Some(prompt) => input.with_prompt(prompt, at.place()),
-                None => input,
+                Some(prompt) => lm.embed_with_prompts(prompt, at.place(), &tokens),
+                None => lm.embed(&tokens),
             };
             let all = lm.logits(lm.hidden_at(&input, &[*place]));
             let column = |&word: &u32| all.clone().narrow(1, word as usize, 1);

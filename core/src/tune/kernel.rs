@@ -105,10 +105,8 @@ impl Kernel {
         let picked = || indices.iter().map(|&index| &self.examples[index]);
         let ids: Vec<&[u32]> = picked().map(|example| example.ids.as_slice()).collect();
         let places: Vec<Range<usize>> = picked().map(|example| example.places.clone()).collect();
-        let input = self
-            .lm
-            .embed(&TokenBatch::padded(&ids, 0))
-            .with_prompt(prompt, self.place);
+        let tokens = TokenBatch::padded(&ids, 0);
+        let input = self.lm.embed_with_prompts(prompt, self.place, &tokens);
         let hidden = self.lm.hidden_within(&input, &places);
         self.objective.losses(hidden, indices, weights)
     }

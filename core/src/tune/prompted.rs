@@ -46,7 +46,7 @@ impl Prompted {
     pub(super) fn input(&self, texts: &[&[u32]]) -> Input {
         let tokens = TokenBatch::padded(texts, 0);
         match &self.prompt {
-            Some((prompt, place)) => self.lm.embed_prompted(prompt.clone(), *place, &tokens),
+            Some((prompt, place)) => self.lm.embed_with_prompt(prompt.clone(), *place, &tokens),
             None => self.lm.embed(&tokens),
         }
     }

@@ -88,8 +88,8 @@ impl Case {
 
     fn check_gradient(&self, place: PromptPlace, kind: &str) {
         let leaf = self.prompt().autodiff().require_grad();
-        let text = self.model.embed(&self.tokens());
-        let input = text.with_prompt(leaf.clone(), place);
+        let (model, tokens) = (&self.model, self.tokens());
+        let input = model.embed_with_prompts(leaf.clone(), place, &tokens);
         let probe = self.values("probe");
         let probe = Tensor::<2>::from_data(
             TensorData::new(probe.clone(), [1, probe.len()]),
@@ -126,13 +126,14 @@ fn assert_close(found: &[f32], expected: &[f32], what: &str) {
 
 fn check(name: &str) {
     let case = Case::open(name);
-    let text = case.model.embed(&case.tokens());
-    case.check(&text, "plain");
+    let tokens = case.tokens();
+    case.check(&case.model.embed(&tokens), "plain");
     for (place, kind) in [
         (PromptPlace::BeforeBos, "prompted"),
         (PromptPlace::AfterBos, "behind"),
     ] {
-        case.check(&text.clone().with_prompt(case.prompt(), place), kind);
+        let input = case.model.embed_with_prompts(case.prompt(), place, &tokens);
+        case.check(&input, kind);
         case.check_gradient(place, kind);
     }
 }

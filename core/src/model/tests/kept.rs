@@ -6,7 +6,7 @@ use half::{bf16, f16};
 use super::{SEQUENCES, assert_close, families, prompt, values};
 use crate::checkpoint::{CheckpointError, HostData, HostTensor};
 use crate::model::testing::{Memory, llama, random_tensors};
-use crate::model::{Config, Lm, ModelError, PromptPlace, TokenBatch, WeightType};
+use crate::model::{Config, Lm, ModelError, TokenBatch, WeightType};
 
 const KINDS: [WeightType; 2] = [WeightType::Bf16, WeightType::F16];
 const SEED: u64 = 31;
@@ -70,7 +70,7 @@ fn hidden_states_and_logits_are_those_of_rounded_matrices() {
     each(|models, _| {
         let run = |lm: &Lm| {
             let input = lm.embed(&TokenBatch::padded(&SEQUENCES, 0));
-            lm.hidden_all(&input.with_prompt(prompt(lm, 3, 2), PromptPlace::BeforeBos))
+            lm.hidden_all(&input.with_prompt(prompt(lm, 3, 2)))
         };
         agree(models.each_ref().map(run));
         let at = |lm: &Lm| {
@@ -94,7 +94,7 @@ fn a_prompts_gradient_is_that_of_rounded_matrices() {
         let gradient = |lm: &Lm| {
             let leaf = prompt(lm, 3, 7).autodiff().require_grad();
             let input = lm.embed(&TokenBatch::padded(&SEQUENCES, 0));
-            let input = input.with_prompt(leaf.clone(), PromptPlace::BeforeBos);
+            let input = input.with_prompt(leaf.clone());
             let logits = lm.logits(lm.hidden_at(&input, &input.last()));
             let mut grads = (logits.clone() * logits).sum().backward();
             leaf.grad_remove(&mut grads).unwrap()

@@ -49,7 +49,7 @@ fn logits(lm: &Lm, prompt: Option<&SoftPrompt>, example: &Example, side: usize) 
     if let Some(prompt) = prompt {
         let shape = [1, prompt.num_virtual_tokens(), prompt.token_dim()];
         let data = TensorData::new(prompt.embeddings().to_vec(), shape);
-        input = input.with_prompt(Tensor::from_data(data, lm.device()), prompt.place());
+        input = input.with_prompt(Tensor::from_data(data, lm.device()));
     }
     let hidden = lm.hidden_at(&input, &[example.answer]);
     lm.head_rows(&WORDS.map(|pair| pair[side])).logits(hidden)
