@@ -98,7 +98,7 @@ impl Bundle {
             license: required("license")?,
             blocks: json("blocks", &required("blocks")?)?,
             tasks: json("tasks", &required("tasks")?)?,
-            prompt_place: place(text(PLACE).as_deref())?,
+            prompt_place: place(metadata.get(PLACE).copied())?,
         };
         let config = Config::from_hf(&json("config.json", &required("config.json")?)?)?;
         let (tokenizer, completed_by) = (text("tokenizer.json"), text("completed_by"));

@@ -52,12 +52,15 @@ impl TokenBatch {
     /// # Panics
     /// If a row has no token.
     pub(super) fn split_first(&self, rows: usize) -> (Self, Self) {
-        let texts = || self.ids.chunks(self.width).zip(&self.lengths);
-        let parts = || texts().map(|(row, &length)| row[..length].split_at(1));
-        let first: Vec<&[u32]> = parts().map(|(first, _)| first).take(rows).collect();
-        let rest: Vec<&[u32]> = parts().map(|(_, rest)| rest).collect();
-        let width = (self.width - 1).max(1);
-        (Self::padded(&first, 0), Self::padded(&rest, width))
+        let texts = self.ids.chunks(self.width).zip(&self.lengths);
+        let rest: Vec<&[u32]> = texts.map(|(row, &length)| &row[1..length]).collect();
+        let first = self.ids.iter().step_by(self.width).take(rows);
+        let first = Self {
+            ids: first.copied().collect(),
+            lengths: vec![1; rows],
+            width: 1,
+        };
+        (first, Self::padded(&rest, (self.width - 1).max(1)))
     }
 }
 

@@ -247,11 +247,9 @@ impl Lm {
     ) -> Input {
         let n = prompts.dims()[1];
         let (start, rest) = self.begun(prompts, place, tokens);
-        Input {
-            prompt: n,
-            place,
-            ..rest.with_prompt(start)
-        }
+        let mut input = rest.with_prompt(start);
+        (input.prompt, input.place) = (n, place);
+        input
     }
 
     /// Looks tokens up and puts one prompt `[n, d]` at its place in every text. A causal model passes what
@@ -282,11 +280,9 @@ impl Lm {
             place: PromptPlace::BeforeBos,
             past: None,
         };
-        Input {
-            prompt: n,
-            place,
-            ..rest.behind(self.pass(&start).1)
-        }
+        let mut input = rest.behind(self.pass(&start).1);
+        (input.prompt, input.place) = (n, place);
+        input
     }
 
     /// What comes before the rest of the texts, and that rest: prompts `[b, n, d]`, or the first tokens of b

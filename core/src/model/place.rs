@@ -65,9 +65,11 @@ impl FromStr for PromptPlace {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|place| place.name() == text)
-            .ok_or("a prompt stands before-bos or after-bos")
+        match text {
+            "before-bos" => Ok(Self::BeforeBos),
+            "after-bos" => Ok(Self::AfterBos),
+            _ => Err("a prompt stands before-bos or after-bos"),
+        }
     }
 }
 

@@ -313,8 +313,8 @@ fn with_peft(model: &BaseModel, quoted: &str) -> String {
 }
 
 /// `docs/interop.md` says how to do it by hand.
-const WITHOUT_PEFT: &str = "They are put behind the first token's embedding, **where PEFT does not put them**; \
-     the model itself is unchanged.";
+const WITHOUT_PEFT: &str = "They are put behind the first token's embedding, where **PEFT puts none**; the \
+     model itself is unchanged.";
 
 /// A double-quoted string that YAML and Python read alike.
 fn yaml_string(text: &str) -> Cow<'static, str> {
@@ -399,7 +399,7 @@ mod tests {
         assert!(config(&written).contains("\"prompt_place\": \"after-bos\""));
         assert_eq!(read(&written).unwrap().prompt, behind);
         let readme = String::from_utf8(written[README].clone()).unwrap();
-        assert!(readme.contains("PEFT does not put them") && !readme.contains("PeftModel"));
+        assert!(readme.contains("PEFT puts none") && !readme.contains("PeftModel"));
         let unknown = config(&written).replace("after-bos", "behind");
         written.insert(CONFIG.into(), unknown.into_bytes());
         let error = read(&written).unwrap_err().to_string();
