@@ -11,6 +11,7 @@
 //! | `name`, `teacher`, `license` | texts |
 //! | `blocks` | the teacher's blocks that the student came from, as a JSON list |
 //! | `tasks` | task files (TOML texts), as a JSON list |
+//! | `prompt_place` | where prompts are tuned, if that is `after-bos` |
 //! | `completed_by` | sha256 of the teacher's tensors outside the blocks, when these are left out |
 //! | `sha256` | the content hash of all the rest, see [`hash`](self::hash) |
 //!
@@ -26,7 +27,7 @@ mod write;
 use std::sync::Arc;
 
 use crate::checkpoint::{About, Checkpoint, Safetensors, SharedBytes, tokenizer};
-use crate::model::Config;
+use crate::model::{Config, PromptPlace};
 
 pub use catalog::{Catalog, Listed, Sample};
 pub use error::BundleError;
@@ -38,6 +39,7 @@ use weights::{Completed, Weights};
 const FAMILY: &str = "post-bundle-";
 const FORMAT: &str = "post-bundle-1";
 const HASH: &str = "sha256";
+const PLACE: &str = "prompt_place";
 
 /// What a bundle says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct Card {
     pub blocks: Vec<usize>,
     /// Task files ready to use, as TOML.
     pub tasks: Vec<String>,
+    /// Where prompts are tuned on it.
+    pub prompt_place: PromptPlace,
 }
 
 /// A bundle whose content hash was right.
@@ -94,6 +98,7 @@ impl Bundle {
             license: required("license")?,
             blocks: json("blocks", &required("blocks")?)?,
             tasks: json("tasks", &required("tasks")?)?,
+            prompt_place: place(metadata.get(PLACE).copied())?,
         };
         let config = Config::from_hf(&json("config.json", &required("config.json")?)?)?;
         let (tokenizer, completed_by) = (text("tokenizer.json"), text("completed_by"));
@@ -150,6 +155,7 @@ impl Bundle {
         let about = About {
             name: Some(self.card.name),
             license: Some(self.card.license),
+            prompt_place: self.card.prompt_place,
             chat_template: None,
         };
         let weights = Weights::new(self.weights, &self.config);
@@ -178,6 +184,7 @@ impl Bundle {
         let about = About {
             name: Some(self.card.name),
             license: Some(self.card.license),
+            prompt_place: self.card.prompt_place,
             ..teacher.about.clone()
         };
         Ok(Checkpoint::new(
@@ -187,6 +194,14 @@ impl Bundle {
             about,
         )?)
     }
+}
+
+fn place(text: Option<&str>) -> Result<PromptPlace, BundleError> {
+    let place = text.map_or(Ok(PromptPlace::BeforeBos), str::parse);
+    place.map_err(|reason: &str| BundleError::Field {
+        key: PLACE,
+        reason: reason.to_owned(),
+    })
 }
 
 fn json<T: serde::de::DeserializeOwned>(key: &'static str, text: &str) -> Result<T, BundleError> {

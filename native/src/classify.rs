@@ -25,7 +25,7 @@ pub(crate) fn class_logits(
     term: &Terminal,
 ) -> Result<Vec<Vec<f32>>> {
     if let Some(prompt) = prompt {
-        prompt.fits(&model.name, model.lm.config().embedding_size)?;
+        model.fits(prompt)?;
     }
     let virtual_tokens = prompt.map_or(0, SoftPrompt::num_virtual_tokens);
     let encoder = model.encoder(task, virtual_tokens)?;

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use post_core::distill::{Corpus, Masking, Sequence};
-use post_core::task::{BadRow, Encoder, Labels, Row, Task};
+use post_core::model::PromptPlace;
+use post_core::task::{BadRow, Encoder, Example, Labels, Row, Task};
 use post_data::{Draw, Passage};
 use tokenizers::Tokenizer;
 
@@ -28,8 +29,10 @@ pub(crate) struct Texts<'a> {
     pub(crate) rows: &'a [PathBuf],
     /// The task of the tables.
     pub(crate) task: Option<&'a str>,
-    /// Every other row stands behind the task's init sentence, repeated to so many tokens.
+    /// Every other row has the task's init sentence, repeated to so many tokens, where a prompt will stand.
     pub(crate) behind_init: usize,
+    /// Where that is.
+    pub(crate) place: PromptPlace,
     /// Most tokens in a sequence of plain text.
     pub(crate) max_length: usize,
     /// Sequences that the run looks at.
@@ -41,7 +44,7 @@ pub(crate) struct Texts<'a> {
 /// A text that may be drawn.
 enum Text {
     Passage(Passage),
-    /// A row of the task, and whether it stands behind the init sentence.
+    /// A row of the task, and whether it has the init sentence.
     Row(Row, bool),
 }
 
@@ -157,12 +160,9 @@ fn tokenise(
             (Text::Passage(passage), _) => pieces(passage, tokenizer, texts.max_length)
                 .map_err(|error| anyhow!("{path}:{}: {error}", passage.line))?,
             (Text::Row(row, behind), Some(encoder)) => {
-                let before: &[u32] = if *behind { &init } else { &[] };
+                let init: &[u32] = if *behind { &init } else { &[] };
                 let example = encoder.encode(row).with_context(|| path.to_string())?;
-                vec![Sequence {
-                    ids: [before, &example.ids].concat(),
-                    answer: Some(before.len() + example.answer),
-                }]
+                vec![with_init(&example, init, texts.place)]
             }
             (Text::Row(..), None) => Vec::new(),
         };
@@ -174,6 +174,15 @@ fn tokenise(
         .into_iter()
         .flat_map(|(_, sequences)| sequences)
         .collect())
+}
+
+/// A row with the init sentence where a prompt will stand. No row is answered at its BOS.
+fn with_init(row: &Example, init: &[u32], place: PromptPlace) -> Sequence {
+    let (start, rest) = row.ids.split_at(place.tokens_before());
+    Sequence {
+        ids: [start, init, rest].concat(),
+        answer: Some(init.len() + row.answer),
+    }
 }
 
 /// A passage, cut where it is too long.
@@ -230,6 +239,7 @@ mod tests {
             rows: &[],
             task: None,
             behind_init: 0,
+            place: PromptPlace::BeforeBos,
             max_length: 3,
             most,
             seed,
@@ -259,6 +269,24 @@ mod tests {
         assert!(drawn[0][0] < 100 && drawn[39][0] > 300, "{drawn:?}");
         assert_eq!(sequences(&lines, 40, 1), drawn);
         assert_ne!(sequences(&lines, 40, 2), drawn);
+    }
+
+    #[test]
+    fn the_init_sentence_stands_where_a_prompt_will() {
+        let row = Example {
+            ids: vec![1, 8, 9],
+            answer: 2,
+            label: None,
+            removed: 0,
+        };
+        for (place, ids) in [
+            (PromptPlace::BeforeBos, [5, 6, 1, 8, 9]),
+            (PromptPlace::AfterBos, [1, 5, 6, 8, 9]),
+        ] {
+            let found = with_init(&row, &[5, 6], place);
+            assert_eq!((found.ids, found.answer), (ids.to_vec(), Some(4)));
+            assert_eq!(with_init(&row, &[], place).ids, row.ids);
+        }
     }
 
     #[test]

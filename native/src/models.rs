@@ -3,16 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use burn::tensor::Device;
 use post_core::bundle::Bundle;
-use post_core::checkpoint::{About, Checkpoint, SharedBytes, hf};
+use post_core::checkpoint::{About, Checkpoint, SharedBytes, hf, tokenizer};
 use post_core::dp::receipt::sha256;
 use post_core::model::Lm;
-use post_core::prompt::SoftPrompt;
 use post_core::prompt::peft::BaseModel;
+use post_core::prompt::{PromptPlace, SoftPrompt};
 use post_core::task::{Encoder, Task};
 use post_core::tune;
+use serde_json::Value;
 use tokenizers::Tokenizer;
 
 use crate::dtype::Dtype;
@@ -24,6 +25,8 @@ use crate::weights::Weights;
 
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
+/// What `distill` writes beside a student: its teacher, its blocks, and where prompts are tuned on it.
+pub(crate) const CARD: &str = "student.json";
 
 /// A model on a device, with what it came with.
 pub(crate) struct Loaded {
@@ -33,6 +36,8 @@ pub(crate) struct Loaded {
     pub(crate) tokenizer: Tokenizer,
     /// As the person named it.
     pub(crate) name: String,
+    /// Where prompts are tuned on it, unless another place is asked for.
+    pub(crate) prompt_place: PromptPlace,
 }
 
 /// Reads and checks everything but the weights' values, which stay in the mapped file.
@@ -86,6 +91,7 @@ pub(crate) fn load(
         lm: Arc::new(place(&checkpoint, source, device, dtype, term)?),
         tokenizer,
         name: source.to_string(),
+        prompt_place: checkpoint.about.prompt_place,
     })
 }
 
@@ -138,7 +144,38 @@ pub(crate) fn public_name(name: &str) -> String {
     }
 }
 
+/// Whether a prompt can stand there in the texts of a tokenizer.
+///
+/// # Errors
+/// When it is to stand behind BOS, and there is none.
+pub(crate) fn has_place(tokenizer: &Tokenizer, place: PromptPlace, model: &str) -> Result<()> {
+    if place.is_before_bos() || tokenizer::begins_texts(tokenizer) {
+        return Ok(());
+    }
+    Err(anyhow!(
+        "a prompt {place} needs a token that every text begins with, and the tokenizer of {model} has none"
+    ))
+    .hint("tune with --prompt-place before-bos, or take a model whose texts begin with one, as <s> or [CLS]")
+}
+
 impl Loaded {
+    /// Whether the model can read the prompt, and its texts have the prompt's place.
+    ///
+    /// # Errors
+    /// When the prompt is of another width, or there is no BOS that it could stand behind.
+    pub(crate) fn fits(&self, prompt: &SoftPrompt) -> Result<()> {
+        prompt.fits(&self.name, self.lm.config().embedding_size)?;
+        self.has_place(prompt.place())
+    }
+
+    /// Whether a prompt can stand there in its texts.
+    ///
+    /// # Errors
+    /// As [`has_place`].
+    pub(crate) fn has_place(&self, place: PromptPlace) -> Result<()> {
+        has_place(&self.tokenizer, place, &self.name)
+    }
+
     /// Rows of a task as this model reads them, with room left for a prompt of `virtual_tokens`.
     ///
     /// # Errors
@@ -178,11 +215,26 @@ fn folder(path: &Path, weights: Option<&Path>) -> Result<Checkpoint> {
         tokenizer: optional(&path.join(TOKENIZER))?,
         about: About {
             name: Some(path.display().to_string()),
+            prompt_place: prompt_place(path)?,
             ..About::default()
         },
         ..hf::Folder::default()
     };
     weights.load(path, folder)
+}
+
+/// Where prompts are tuned on the student in a folder, if its card says so.
+fn prompt_place(folder: &Path) -> Result<PromptPlace> {
+    let path = folder.join(CARD);
+    let damaged = || format!("{} is damaged", path.display());
+    let Some(bytes) = optional(&path)? else {
+        return Ok(PromptPlace::default());
+    };
+    let card: Value = serde_json::from_slice(&bytes).with_context(damaged)?;
+    match card.get("prompt_place") {
+        None => Ok(PromptPlace::default()),
+        Some(place) => serde_json::from_value(place.clone()).with_context(damaged),
+    }
 }
 
 fn folder_hash(path: &Path, weights: Option<&Path>) -> Result<String> {

@@ -31,6 +31,8 @@ mod hub;
 mod journey;
 #[path = "cli/open.rs"]
 mod open;
+#[path = "cli/place.rs"]
+mod place;
 #[path = "cli/serve.rs"]
 mod serve;
 #[path = "cli/server.rs"]

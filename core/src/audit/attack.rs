@@ -35,7 +35,8 @@ pub struct Attack {
 }
 
 impl Attack {
-    /// On a run of the model with that head; `clip` is what the run does to gradients, if it clips.
+    /// On a run of the model with that head that starts from `initial`; `clip` is what the run does to
+    /// gradients, if it clips.
     ///
     /// # Errors
     /// [`TuneError`] when there is no canary, or one that can't be tuned on.
@@ -43,10 +44,11 @@ impl Attack {
         planted: &Planted,
         lm: Arc<Lm>,
         head: impl Into<TaskHead>,
-        num_virtual_tokens: usize,
+        initial: &SoftPrompt,
         clip: Option<Clip>,
     ) -> Result<Self, TuneError> {
-        let canaries = Kernel::new(lm, head, planted.canaries(), num_virtual_tokens)?;
+        let (n, place) = (initial.num_virtual_tokens(), initial.place());
+        let canaries = Kernel::new(lm, head, planted.canaries(), n, place)?;
         let m = canaries.len();
         Ok(Self {
             canaries,

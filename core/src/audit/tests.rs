@@ -9,8 +9,8 @@ use super::*;
 use crate::dp::{
     Adjacency, Budget, Clip, Clipping, Entropy, Ledger, Length, Plan, PlanConfig, PrivacyUnit,
 };
-use crate::model::Lm;
 use crate::model::testing::{llama, random};
+use crate::model::{Lm, PromptPlace};
 use crate::prompt::SoftPrompt;
 use crate::task::{Example, Label};
 use crate::tune::{
@@ -37,7 +37,18 @@ fn model() -> (Arc<Lm>, ClassHead, SoftPrompt) {
 
 /// Tunes on the canaries whose coin says so, and judges the run by its steps.
 fn audit(privacy: Privacy, clip: Option<Clip>, claim: Claim, confidence: f64) -> Verdict {
+    audit_at(PromptPlace::BeforeBos, privacy, clip, claim, confidence)
+}
+
+fn audit_at(
+    place: PromptPlace,
+    privacy: Privacy,
+    clip: Option<Clip>,
+    claim: Claim,
+    confidence: f64,
+) -> Verdict {
     let (lm, head, initial) = model();
+    let initial = initial.with_place(place);
     let planted = Planted::new(random_sequences(CANARIES, 4, 23, 2, 5), 6);
     let setup = Setup {
         lm: lm.clone(),
@@ -54,7 +65,7 @@ fn audit(privacy: Privacy, clip: Option<Clip>, claim: Claim, confidence: f64) ->
         helpers: None,
     };
     let mut tuner = block_on(Tuner::start(setup, None)).unwrap();
-    let mut attack = Attack::new(&planted, lm, head, 16, clip).unwrap();
+    let mut attack = Attack::new(&planted, lm, head, &initial, clip).unwrap();
     let mut before = initial;
     while block_on(tuner.step()).unwrap().is_some() {
         let after = tuner.prompt().unwrap();
@@ -105,9 +116,11 @@ fn without_privacy_leakage_is_found() {
         epsilon: None,
         delta: DELTA,
     };
-    let verdict = audit(plain(), None, claim, 0.95);
-    assert!(verdict.epsilon_lower_bound > 1.0, "{verdict:?}");
-    assert!(!verdict.refuted);
+    for place in PromptPlace::ALL {
+        let verdict = audit_at(place, plain(), None, claim, 0.95);
+        assert!(verdict.epsilon_lower_bound > 1.0, "{verdict:?}");
+        assert!(!verdict.refuted);
+    }
 }
 
 /// A claim that is too good is refuted: ε = ∞, sold as ε = 1. At the confidence of the test below, so

@@ -25,6 +25,7 @@ fn card() -> Card {
         license: "apache-2.0".to_owned(),
         blocks: vec![0, 4, 7],
         tasks: vec!["name = \"a\"\n".to_owned(), "ü \" \\ \u{0}".to_owned()],
+        prompt_place: PromptPlace::BeforeBos,
     }
 }
 
@@ -79,6 +80,44 @@ fn f32_bundles_keep_every_bit_of_every_family() {
         }
         assert_eq!(checkpoint.tokenizer.unwrap().get_vocab_size(true), 23);
     }
+}
+
+/// Bundles name a place only where it is not the one that all had before there was a choice.
+#[test]
+fn a_bundle_says_where_prompts_are_tuned() {
+    let config = llama();
+    let (tensors, teacher) = (tensors(&config, 1), teacher(&config, 1));
+    let mut blocks = tensors.clone();
+    blocks.retain(|(name, _)| hash::in_block(&config, name));
+    for place in PromptPlace::ALL {
+        let [whole, part] = [&tensors, &blocks].map(|tensors| Contents {
+            tensors,
+            config: &config,
+            tokenizer: teacher.tokenizer.as_ref().unwrap(),
+            card: Card {
+                prompt_place: place,
+                ..card()
+            },
+        });
+        let whole = write(&whole, Dtype::F32).unwrap();
+        let part = write_without_embeddings(&part, Dtype::F32, &teacher).unwrap();
+        let named = |bytes: &[u8]| {
+            bytes
+                .windows(PLACE.len())
+                .any(|found| found == PLACE.as_bytes())
+        };
+        assert_eq!(named(&whole), place == PromptPlace::AfterBos);
+        let whole = open(whole).unwrap();
+        assert_eq!(whole.card().prompt_place, place);
+        assert_eq!(whole.into_checkpoint().unwrap().about.prompt_place, place);
+        let completed = open(part).unwrap().complete(&teacher).unwrap();
+        assert_eq!(completed.about.prompt_place, place);
+    }
+    let message = error(place(Some("behind")));
+    assert!(
+        message.contains("`prompt_place`") && message.contains("after-bos"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use safetensors::Dtype as Stored;
 use tokenizers::Tokenizer;
 
 use super::weights::SCALE;
-use super::{BundleError, Card, FORMAT, HASH, hash};
+use super::{BundleError, Card, FORMAT, HASH, PLACE, hash};
 use crate::checkpoint::safetensors::{Piece, serialize};
 use crate::checkpoint::{Checkpoint, HostTensor, Safetensors, tokenizer};
 use crate::model::{Config, NamedTensors};
@@ -86,6 +86,10 @@ fn finish(
         ("config.json", contents.config.to_hf().to_string()),
         extra,
     ]);
+    // Bundles from before there was a choice stay what they were.
+    if !card.prompt_place.is_before_bos() {
+        metadata.insert(PLACE, card.prompt_place.to_string());
+    }
     let mut pieces = Vec::with_capacity(2 * contents.tensors.len());
     for (name, tensor) in contents.tensors {
         encode(&mut pieces, name, tensor, dtype)?;

@@ -6,7 +6,7 @@ use tokenizers::Tokenizer;
 
 use super::gguf::{Gguf, View};
 use super::{CheckpointError, SharedBytes, Tensors, tokenizer};
-use crate::model::Config;
+use crate::model::{Config, PromptPlace};
 
 /// A model in host memory, decoded as far as it is asked for.
 pub struct Checkpoint {
@@ -20,7 +20,7 @@ pub struct Checkpoint {
     pub about: About,
 }
 
-/// What a checkpoint says of itself; nothing here changes a number.
+/// What a checkpoint says of itself; nothing here changes a number of the model's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
     /// The model's name.
@@ -29,6 +29,8 @@ pub struct About {
     pub license: Option<String>,
     /// The Jinja template of a conversation.
     pub chat_template: Option<String>,
+    /// Where prompts are tuned on it.
+    pub prompt_place: PromptPlace,
 }
 
 impl Checkpoint {
@@ -68,6 +70,7 @@ impl Checkpoint {
             name: text("general.name"),
             license: text("general.license"),
             chat_template: text("tokenizer.chat_template"),
+            prompt_place: PromptPlace::default(),
         };
         let view = View::new(gguf)?;
         Self::new(view.config().clone(), view, tokenizer, about)

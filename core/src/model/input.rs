@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 
+use super::PromptPlace;
 use super::past::{KeysValues, Past};
 
 /// Sequences of token ids, padded on the right to one width.
@@ -38,35 +39,62 @@ impl TokenBatch {
     pub fn batch(&self) -> usize {
         self.lengths.len()
     }
+
+    /// Whether all rows begin with one token and go on behind it.
+    pub(super) fn begin_alike(&self) -> bool {
+        let mut rows = self.ids.chunks(self.width.max(1)).zip(&self.lengths);
+        rows.all(|(row, &length)| length > 1 && row[0] == self.ids[0])
+    }
+
+    /// The first tokens of the first `rows` rows, and what follows the first token of every row: a column
+    /// at least, if only of padding.
+    ///
+    /// # Panics
+    /// If a row has no token.
+    pub(super) fn split_first(&self, rows: usize) -> (Self, Self) {
+        let texts = self.ids.chunks(self.width).zip(&self.lengths);
+        let rest: Vec<&[u32]> = texts.map(|(row, &length)| &row[1..length]).collect();
+        let first = self.ids.iter().step_by(self.width).take(rows);
+        let first = Self {
+            ids: first.copied().collect(),
+            lengths: vec![1; rows],
+            width: 1,
+        };
+        (first, Self::padded(&rest, (self.width - 1).max(1)))
+    }
 }
 
-/// Embedded sequences, with or without a prompt in front of them.
+/// Embedded sequences, with or without a prompt.
 #[derive(Clone, Debug)]
 pub struct Input {
-    /// `[batch, n + width, d]`: prompt, text, padding; without what was passed before.
+    /// `[batch, n + width, d]`: prompt and text, padding; without what was passed before.
     pub embeddings: Tensor<3>,
     /// Real places in each row, prompt included.
     pub lengths: Vec<usize>,
-    /// Virtual tokens in front of the text, n.
+    /// Virtual tokens, n.
     pub prompt: usize,
+    /// Where they stand.
+    pub place: PromptPlace,
     /// Places that stand before the embeddings and were passed already.
     pub(super) past: Option<Past>,
 }
 
 impl Input {
     /// Puts a prompt before the text: one row for each example, `[batch, n, d]`, so that its gradient
-    /// comes back example by example.
+    /// comes back example by example. [`Lm::embed_with_prompts`](super::Lm::embed_with_prompts) knows of
+    /// other places.
     ///
     /// # Panics
     /// If the prompt's batch or width is not the text's, or if there is a prompt already.
     #[must_use]
     pub fn with_prompt(self, prompt: Tensor<3>) -> Self {
-        assert_eq!(self.prompt, 0, "a prompt stands before the text already");
+        assert_eq!(self.prompt, 0, "the text has a prompt already");
         let n = prompt.dims()[1];
         Self {
             embeddings: Tensor::cat(vec![prompt, self.embeddings], 1),
             lengths: self.lengths.into_iter().map(|length| length + n).collect(),
             prompt: n,
+            place: PromptPlace::BeforeBos,
             past: None,
         }
     }
@@ -78,7 +106,7 @@ impl Input {
     /// If something stands before the text already.
     #[must_use]
     pub fn behind(self, past: Past) -> Self {
-        assert_eq!(self.prompt, 0, "a prompt stands before the text already");
+        assert_eq!(self.prompt, 0, "the text has a prompt already");
         let n = past.places();
         Self {
             lengths: self.lengths.into_iter().map(|length| length + n).collect(),
@@ -96,6 +124,14 @@ impl Input {
     /// What block `index` left behind.
     pub(super) fn past_of(&self, index: usize) -> Option<&KeysValues> {
         self.past.as_ref().map(|past| &past.blocks[index])
+    }
+
+    /// The place of the text's token `position` among all, those of the prompt included.
+    pub(super) fn place_of(&self, position: usize) -> usize {
+        match position < self.place.tokens_before() {
+            true => position,
+            false => position + self.prompt,
+        }
     }
 
     /// The place of the last real token in each row, counted from the first token of the *text*.

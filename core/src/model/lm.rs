@@ -9,7 +9,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::attention::Places;
 use super::config::Layer;
 use super::{
-    Block, Config, Embedding, Head, HeadRows, Input, Linear, ModelError, Norm, Past, TokenBatch,
+    Block, Config, Embedding, Head, HeadRows, Input, Linear, ModelError, Norm, Past, PromptPlace,
+    TokenBatch,
 };
 
 /// A transformer with frozen weights.
@@ -108,6 +109,7 @@ impl Lm {
             embeddings,
             lengths: tokens.lengths.clone(),
             prompt: 0,
+            place: PromptPlace::default(),
             past: None,
         }
     }
@@ -118,7 +120,8 @@ impl Lm {
     /// without a prompt.
     ///
     /// # Panics
-    /// If a position lies outside the input, or the input is longer than the model's table of places.
+    /// If a position lies outside the input or was passed before, or the input is longer than the model's
+    /// table of places.
     #[must_use]
     pub fn hidden_at(&self, input: &Input, positions: &[usize]) -> Tensor<2> {
         let single: Vec<Range<usize>> = positions.iter().map(|&at| at..at + 1).collect();
@@ -142,9 +145,10 @@ impl Lm {
             let repeated = std::iter::repeat_n(row.end - 1, queries - row.len());
             row.clone().chain(repeated)
         });
-        let places: Vec<usize> = padded.map(|position| position + input.prompt).collect();
+        let places: Vec<usize> = padded.map(|position| input.place_of(position)).collect();
         assert!(
-            positions.iter().all(|row| !row.is_empty()) && places.iter().all(|&at| at < keys),
+            positions.iter().all(|row| !row.is_empty())
+                && places.iter().all(|at| (passed..keys).contains(at)),
             "a position lies outside the input"
         );
         let (along, x) = self.before_blocks(input);
@@ -228,26 +232,76 @@ impl Lm {
         self.after_blocks(x).reshape([batch, width, d])
     }
 
-    /// Looks tokens up and puts one prompt `[n, d]` before every row. A causal model passes it once for
-    /// all of them; the others look ahead, so each row gets a copy of its own.
+    /// Looks tokens up and puts a prompt at its place in each text: one row for each, `[batch, n, d]`, so that
+    /// its gradient comes back example by example.
     ///
     /// # Panics
-    /// As [`embed`](Self::embed), or if the prompt is of another width.
+    /// As [`embed`](Self::embed) and [`Input::with_prompt`], or if a text has no token that its prompt could
+    /// stand behind.
     #[must_use]
-    pub fn embed_behind(&self, prompt: Tensor<2>, tokens: &TokenBatch) -> Input {
-        let text = self.embed(tokens);
+    pub fn embed_with_prompts(
+        &self,
+        prompts: Tensor<3>,
+        place: PromptPlace,
+        tokens: &TokenBatch,
+    ) -> Input {
+        let n = prompts.dims()[1];
+        let (start, rest) = self.begun(prompts, place, tokens);
+        let mut input = rest.with_prompt(start);
+        (input.prompt, input.place) = (n, place);
+        input
+    }
+
+    /// Looks tokens up and puts one prompt `[n, d]` at its place in every text. A causal model passes what
+    /// all begin with, prompt included, once. The others look ahead, so each text gets a copy of its own;
+    /// and so it does where the prompt stands behind first tokens that are not alike.
+    ///
+    /// # Panics
+    /// As [`embed_with_prompts`](Self::embed_with_prompts).
+    #[must_use]
+    pub fn embed_with_prompt(
+        &self,
+        prompt: Tensor<2>,
+        place: PromptPlace,
+        tokens: &TokenBatch,
+    ) -> Input {
         let [n, d] = prompt.dims();
         let prompt = prompt.unsqueeze::<3>();
-        if !self.config.causal {
-            return text.with_prompt(prompt.expand([tokens.batch(), n, d]));
+        let alike = place.is_before_bos() || tokens.begin_alike();
+        if !(self.config.causal && alike) {
+            let copies = prompt.expand([tokens.batch(), n, d]);
+            return self.embed_with_prompts(copies, place, tokens);
         }
-        let before = Input {
-            embeddings: prompt,
-            lengths: vec![n],
+        let (start, rest) = self.begun(prompt, place, tokens);
+        let start = Input {
+            lengths: vec![start.dims()[1]],
+            embeddings: start,
             prompt: 0,
+            place: PromptPlace::BeforeBos,
             past: None,
         };
-        text.behind(self.pass(&before).1)
+        let mut input = rest.behind(self.pass(&start).1);
+        (input.prompt, input.place) = (n, place);
+        input
+    }
+
+    /// What comes before the rest of the texts, and that rest: prompts `[b, n, d]`, or the first tokens of b
+    /// texts and the prompts behind them. Callers say of the rest where prompts stand, so that positions
+    /// count from a text's first token.
+    fn begun(
+        &self,
+        prompts: Tensor<3>,
+        place: PromptPlace,
+        tokens: &TokenBatch,
+    ) -> (Tensor<3>, Input) {
+        match place {
+            PromptPlace::BeforeBos => (prompts, self.embed(tokens)),
+            PromptPlace::AfterBos => {
+                let (first, rest) = tokens.split_first(prompts.dims()[0]);
+                let first = self.embed(&first).embeddings;
+                (Tensor::cat(vec![first, prompts], 1), self.embed(&rest))
+            }
+        }
     }
 
     /// Logits over the whole vocabulary: `[rows, d]` → `[rows, V]`.

@@ -5,7 +5,7 @@
 //! logits only where they are asked for. Nothing here knows of tasks or privacy.
 //!
 //! ```text
-//! TokenBatch → Lm::embed → Input (→ with_prompt) → Lm::hidden_at → Lm::logits or HeadRows::logits
+//! TokenBatch → Lm::embed (or embed_with_prompt) → Input → Lm::hidden_at → Lm::logits or HeadRows::logits
 //! ```
 //!
 //! Letters in shapes: b batch, s places, d width, H query heads, G key/value heads, c width of a head,
@@ -28,6 +28,7 @@ mod mask;
 mod mlp;
 mod norm;
 mod past;
+mod place;
 mod replica;
 pub mod rotary;
 mod save;
@@ -51,5 +52,6 @@ pub use lm::Lm;
 pub use mlp::Mlp;
 pub use norm::Norm;
 pub use past::Past;
+pub use place::PromptPlace;
 pub use save::NamedTensors;
 pub use writing::Writing;

@@ -12,9 +12,11 @@ use rand_core::SeedableRng;
 use super::testing::{
     Memory, gemma3, gpt_neox, gpt2, llama, opt, random, random_tensors, roberta, uniform,
 };
-use super::{Config, Lm, ModelError, TokenBatch};
+use super::{Config, Input, Lm, ModelError, PromptPlace, TokenBatch};
 
 const SEQUENCES: [&[u32]; 3] = [&[3, 1, 4, 1, 5, 9, 2], &[6, 5], &[22, 0, 8, 9]];
+/// As long, and begun by one token, as a tokenizer begins all texts.
+const BEGUN: [&[u32]; 3] = [&[7, 1, 4, 1, 5, 9, 2], &[7, 5], &[7, 0, 8, 9]];
 const PROMPT: usize = 3;
 
 fn families() -> [Config; 6] {
@@ -68,43 +70,72 @@ fn right_padding_changes_nothing() {
     for config in families() {
         let model = random(&config, 1);
         let padded = TokenBatch::padded(&SEQUENCES, 11);
-        let together = model.embed(&padded).with_prompt(prompt(&model, 3, 2));
-        let together = values(model.hidden_at(&together, &[6, 1, 3]));
-        for (row, sequence) in SEQUENCES.iter().enumerate() {
-            let alone = model.embed(&TokenBatch::padded(&[sequence], 0));
-            let alone = alone.with_prompt(prompt(&model, 3, 2).narrow(0, row, 1));
-            let alone = values(model.hidden_at(&alone, &alone.last()));
-            let d = config.embedding_size;
-            assert_close(&together[row * d..(row + 1) * d], &alone, 1e-5);
+        for place in PromptPlace::ALL {
+            let together = model.embed_with_prompts(prompt(&model, 3, 2), place, &padded);
+            let together = values(model.hidden_at(&together, &[6, 1, 3]));
+            for (row, sequence) in SEQUENCES.iter().enumerate() {
+                let own = prompt(&model, 3, 2).narrow(0, row, 1);
+                let alone = TokenBatch::padded(&[sequence], 0);
+                let alone = model.embed_with_prompts(own, place, &alone);
+                let alone = values(model.hidden_at(&alone, &alone.last()));
+                let d = config.embedding_size;
+                assert_close(&together[row * d..(row + 1) * d], &alone, 1e-5);
+            }
         }
     }
 }
 
-/// As many places in each row, unlike numbers of them, before a prompt and behind one that was passed.
+/// As many places in each row, unlike numbers of them, beside a prompt of each row and one that was passed.
 #[test]
 fn hidden_within_is_hidden_all_at_the_positions() {
     for config in families() {
-        let model = random(&config, 3);
-        let tokens = TokenBatch::padded(&SEQUENCES, 0);
-        let before = model.embed(&tokens).with_prompt(prompt(&model, 3, 4));
-        let behind = model.embed_behind(prompt(&model, 1, 4).squeeze_dim(0), &tokens);
-        let alike = vec![4..6, 0..2, 2..4];
-        for (input, start) in [(before, PROMPT), (behind, 0)] {
-            let start = if config.causal { start } else { PROMPT };
-            let all = model.hidden_all(&input);
-            for positions in [alike.clone(), vec![3..7, 1..2, 0..3]] {
-                let found = values(model.hidden_within(&input, &positions));
-                let places = positions.iter().cloned().enumerate();
-                let places = places.flat_map(|(row, places)| places.map(move |at| (row, at)));
-                let expected = places.map(|(row, at)| {
-                    let row = all.clone().narrow(0, row, 1);
-                    values(row.narrow(1, start + at, 1))
-                });
-                let expected = expected.collect::<Vec<_>>().concat();
-                assert_close(&found, &expected, 1e-5);
-            }
+        for place in PromptPlace::ALL {
+            hidden_within_is_hidden_all_at(&config, place);
         }
     }
+}
+
+fn hidden_within_is_hidden_all_at(config: &Config, place: PromptPlace) {
+    let model = random(config, 3);
+    let tokens = TokenBatch::padded(&BEGUN, 0);
+    let each = model.embed_with_prompts(prompt(&model, 3, 4), place, &tokens);
+    let shared = model.embed_with_prompt(prompt(&model, 1, 4).squeeze_dim(0), place, &tokens);
+    // What was passed once for all rows can't be asked for any more.
+    let passed = if config.causal {
+        place.tokens_before()
+    } else {
+        0
+    };
+    for (input, first) in [(each, 0), (shared, passed)] {
+        let all = model.hidden_all(&input);
+        // Seven tokens of the longest row, and the prompt where it was not passed.
+        let known = all.dims()[1];
+        let stands = |at: usize| match at < place.tokens_before() {
+            true => at,
+            false => at + known - 7,
+        };
+        for positions in [[4..6, first..2, 2..4], [3..7, 1..2, first..3]] {
+            let found = values(model.hidden_within(&input, &positions));
+            let places = positions.iter().cloned().enumerate();
+            let places = places.flat_map(|(row, places)| places.map(move |at| (row, at)));
+            let expected = places.map(|(row, at)| {
+                let row = all.clone().narrow(0, row, 1);
+                values(row.narrow(1, stands(at), 1))
+            });
+            let expected = expected.collect::<Vec<_>>().concat();
+            assert_close(&found, &expected, 1e-5);
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "a position lies outside the input")]
+fn a_first_token_that_was_passed_is_not_asked_for() {
+    let model = random(&llama(), 3);
+    let prompt = prompt(&model, 1, 4).squeeze_dim(0);
+    let tokens = TokenBatch::padded(&BEGUN, 0);
+    let input = model.embed_with_prompt(prompt, PromptPlace::AfterBos, &tokens);
+    let _ = model.hidden_at(&input, &[6, 0, 3]);
 }
 
 #[test]
@@ -182,31 +213,64 @@ fn logits_of_several_at_once_are_those_of_each() {
     }
 }
 
-/// A prompt passed once is a prompt before each row, and so is the gradient in it.
+/// A prompt passed once is a prompt in each row, and so is the gradient in it; also where rows begin unlike,
+/// so that it can't be passed once behind their first tokens.
 #[test]
-fn a_prompt_before_all_rows_is_passed_once() {
+fn a_prompt_of_all_rows_is_passed_once() {
+    for config in families() {
+        for place in PromptPlace::ALL {
+            for sequences in [BEGUN, SEQUENCES] {
+                is_passed_once(&config, place, &sequences);
+            }
+        }
+    }
+}
+
+fn is_passed_once(config: &Config, place: PromptPlace, sequences: &[&[u32]]) {
+    let model = random(config, 21);
+    let tokens = TokenBatch::padded(sequences, 9);
+    let run = |shared: bool| {
+        let leaf = prompt(&model, 1, 22).squeeze_dim::<2>(0);
+        let leaf = leaf.autodiff().require_grad();
+        let [n, d] = leaf.dims();
+        let input = if shared {
+            model.embed_with_prompt(leaf.clone(), place, &tokens)
+        } else {
+            let copies = leaf.clone().unsqueeze::<3>();
+            let copies = copies.expand([sequences.len(), n, d]);
+            model.embed_with_prompts(copies, place, &tokens)
+        };
+        let begun = sequences.iter().all(|row| row[0] == sequences[0][0]);
+        let once = shared && config.causal && (place.is_before_bos() || begun);
+        assert_eq!(input.past.is_some(), once);
+        assert_eq!(input.last(), [6, 1, 3]);
+        let hidden = model.hidden_at(&input, &input.last());
+        let mut grads = (hidden.clone() * hidden.clone()).sum().backward();
+        let gradient = leaf.grad_remove(&mut grads).unwrap();
+        (values(hidden.inner()), values(gradient))
+    };
+    let (once, each) = (run(true), run(false));
+    assert_close(&once.0, &each.0, 1e-5);
+    assert_close(&once.1, &each.1, 1e-4);
+}
+
+/// A text of its first token alone ends in the prompt behind it.
+#[test]
+fn a_prompt_stands_behind_a_text_of_one_token() {
     for config in families() {
         let model = random(&config, 21);
-        let tokens = TokenBatch::padded(&SEQUENCES, 9);
-        let rows = SEQUENCES.len();
-        let run = |shared: bool| {
-            let leaf = prompt(&model, 1, 22).squeeze_dim::<2>(0);
-            let leaf = leaf.autodiff().require_grad();
-            let [n, d] = leaf.dims();
-            let input = if shared {
-                model.embed_behind(leaf.clone(), &tokens)
-            } else {
-                let copies = leaf.clone().unsqueeze::<3>().expand([rows, n, d]);
-                model.embed(&tokens).with_prompt(copies)
-            };
-            let hidden = model.hidden_at(&input, &[6, 1, 3]);
-            let mut grads = (hidden.clone() * hidden.clone()).sum().backward();
-            let gradient = leaf.grad_remove(&mut grads).unwrap();
-            (values(hidden.inner()), values(gradient))
+        let tokens = TokenBatch::padded(&[[7_u32]], 0);
+        let row = prompt(&model, 1, 4).squeeze_dim(0);
+        let input = model.embed_with_prompt(row, PromptPlace::AfterBos, &tokens);
+        assert_eq!(input.lengths, [1 + PROMPT]);
+        let parts = vec![model.embed(&tokens).embeddings, prompt(&model, 1, 4)];
+        let by_hand = Input {
+            embeddings: Tensor::cat(parts, 1),
+            ..model.embed(&TokenBatch::padded(&[[0_u32; 1 + PROMPT]], 0))
         };
-        let (once, each) = (run(true), run(false));
-        assert_close(&once.0, &each.0, 1e-5);
-        assert_close(&once.1, &each.1, 1e-4);
+        let [found, expected] = [input, by_hand].map(|input| values(model.hidden_all(&input)));
+        // What follows is padding.
+        assert_close(&found[..expected.len()], &expected, 1e-6);
     }
 }
 

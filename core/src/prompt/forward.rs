@@ -1,4 +1,4 @@
-//! What a model says behind a prompt: the logits of its whole vocabulary at one place of one text.
+//! What a model says of a text with a prompt: the logits of its whole vocabulary at one place.
 
 use burn::tensor::{Tensor, TensorData};
 
@@ -31,12 +31,12 @@ pub enum ForwardError {
     },
     /// More places than a model with learned positions has.
     #[error(
-        "the text has {tokens} tokens, and behind the prompt the model has room for {room}; shorten the text or the prompt"
+        "the text has {tokens} tokens, and beside the prompt the model has room for {room}; shorten the text or the prompt"
     )]
     TooLong {
         /// Tokens of the text.
         tokens: usize,
-        /// Places behind the prompt.
+        /// Places beside the prompt.
         room: usize,
     },
     /// A prompt for another model.
@@ -47,8 +47,7 @@ pub enum ForwardError {
     Device(String),
 }
 
-/// Logits `[V]` at `position`, which counts from the first token of the text, whether or not a prompt
-/// stands before it.
+/// Logits `[V]` at `position`, which counts from the first token of the text, with a prompt and without.
 ///
 /// # Errors
 /// [`ForwardError`]: text and prompt are checked before the model sees them.
@@ -63,9 +62,10 @@ pub async fn logits_at(
     let input = match prompt {
         None => lm.embed(&tokens),
         Some(prompt) => {
-            let shape = [prompt.num_virtual_tokens(), prompt.token_dim()];
+            let shape = [1, prompt.num_virtual_tokens(), prompt.token_dim()];
             let data = TensorData::new(prompt.embeddings().to_vec(), shape);
-            lm.embed_behind(Tensor::<2>::from_data(data, lm.device()), &tokens)
+            let prompts = Tensor::from_data(data, lm.device());
+            lm.embed_with_prompts(prompts, prompt.place(), &tokens)
         }
     };
     let logits = lm.logits(lm.hidden_at(&input, &[position]));

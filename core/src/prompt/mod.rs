@@ -1,4 +1,5 @@
-//! The soft prompt: `[num_virtual_tokens, token_dim]` trained embeddings put before the input.
+//! The soft prompt: `[num_virtual_tokens, token_dim]` trained embeddings, put before a text or behind its
+//! first token.
 
 pub mod archive;
 mod format;
@@ -9,6 +10,7 @@ pub mod peft;
 pub mod pytorch;
 pub mod raw;
 
+pub use crate::model::PromptPlace;
 pub use format::{Format, FormatError, sniff};
 pub use forward::{ForwardError, logits_at};
 
@@ -59,16 +61,18 @@ pub enum PromptError {
     NoText,
 }
 
-/// A soft prompt: finite f32 numbers, one row for each virtual token.
+/// A soft prompt: finite f32 numbers, one row for each virtual token, and where they stand.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SoftPrompt {
     embeddings: Vec<f32>,
     num_virtual_tokens: usize,
     token_dim: usize,
+    place: PromptPlace,
 }
 
 impl SoftPrompt {
-    /// From its numbers `[num_virtual_tokens, token_dim]`, row after row.
+    /// From its numbers `[num_virtual_tokens, token_dim]`, row after row. It stands before the text, see
+    /// [`with_place`](Self::with_place).
     ///
     /// # Errors
     /// [`PromptError::Shape`] or [`PromptError::NotFinite`].
@@ -97,7 +101,14 @@ impl SoftPrompt {
             embeddings,
             num_virtual_tokens,
             token_dim,
+            place: PromptPlace::default(),
         })
+    }
+
+    /// The same numbers at this place. A prompt does what it was tuned for only where it was tuned.
+    #[must_use]
+    pub fn with_place(self, place: PromptPlace) -> Self {
+        Self { place, ..self }
     }
 
     /// Text init (`method.md` §2, PEFT's `TEXT`): the embeddings of `ids`, over and over until there
@@ -136,6 +147,11 @@ impl SoftPrompt {
     /// Width of one embedding.
     pub fn token_dim(&self) -> usize {
         self.token_dim
+    }
+
+    /// Where it stands.
+    pub fn place(&self) -> PromptPlace {
+        self.place
     }
 
     /// Checks that a model of this width can read the prompt.

@@ -2,7 +2,8 @@
 //!
 //! The fields and the tensor's name are those of Hugging Face PEFT's `PromptTuningConfig` and
 //! `save_pretrained` (read from peft 0.21.2). Only fields that every PEFT since 0.7 knows are
-//! written, because PEFT warns of those that it does not.
+//! written, because PEFT warns of those that it does not; but for `prompt_place`, where a prompt stands
+//! that PEFT would put elsewhere, so that it had better warn.
 
 use std::borrow::Cow;
 
@@ -10,7 +11,7 @@ use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 
-use super::{Files, PromptError, SoftPrompt};
+use super::{Files, PromptError, PromptPlace, SoftPrompt};
 use crate::model::Config;
 
 /// The configuration's file name.
@@ -114,6 +115,9 @@ pub struct AdapterConfig {
     /// The tokenizer of `TEXT`.
     #[serde(default)]
     pub tokenizer_name_or_path: Option<String>,
+    /// Where the prompt stands. No field of PEFT's, which puts every prompt before BOS.
+    #[serde(default, skip_serializing_if = "PromptPlace::is_before_bos")]
+    pub prompt_place: PromptPlace,
 }
 
 fn random() -> String {
@@ -210,7 +214,10 @@ pub fn read(files: &Files) -> Result<Adapter, PeftError> {
     }
     let values = floats(&tensor).map_err(|found| PeftError::Dtype { found })?;
     let prompt = SoftPrompt::new(values, num_virtual_tokens, token_dim)?;
-    Ok(Adapter { prompt, config })
+    Ok(Adapter {
+        prompt: prompt.with_place(config.prompt_place),
+        config,
+    })
 }
 
 fn config(prompt: &SoftPrompt, model: &BaseModel, init_text: Option<&str>) -> AdapterConfig {
@@ -235,6 +242,7 @@ fn config(prompt: &SoftPrompt, model: &BaseModel, init_text: Option<&str>) -> Ad
         ),
         token_dim: prompt.token_dim(),
         tokenizer_name_or_path: init_text.map(|_| model.name.clone()),
+        prompt_place: prompt.place(),
     }
 }
 
@@ -275,24 +283,38 @@ pub(super) fn floats(tensor: &TensorView<'_>) -> Result<Vec<f32>, String> {
 fn readme(prompt: &SoftPrompt, model: &BaseModel, notes: &str) -> String {
     let (name, count, width) = (&model.name, prompt.num_virtual_tokens(), prompt.token_dim());
     let quoted = yaml_string(name);
+    let usage = match prompt.place() {
+        PromptPlace::BeforeBos => with_peft(model, &quoted),
+        PromptPlace::AfterBos => WITHOUT_PEFT.to_owned(),
+    };
+    format!(
+        "---\nbase_model: {quoted}\nlibrary_name: peft\ntags:\n- prompt-tuning\n---\n\n\
+         # A soft prompt for {name}\n\n\
+         {count} virtual tokens of width {width}, f32, in `{WEIGHTS}` as `{TENSOR}`.\n\
+         {usage}\n\n{notes}"
+    )
+}
+
+fn with_peft(model: &BaseModel, quoted: &str) -> String {
     let class = if model.causal {
         "AutoModelForCausalLM"
     } else {
         "AutoModel"
     };
     format!(
-        "---\nbase_model: {quoted}\nlibrary_name: peft\ntags:\n- prompt-tuning\n---\n\n\
-         # A soft prompt for {name}\n\n\
-         {count} virtual tokens of width {width}, f32, in `{WEIGHTS}` as `{TENSOR}`.\n\
-         They are put before the embedded input; the model itself is unchanged.\n\n\
+        "They are put before the embedded input; the model itself is unchanged.\n\n\
          ```python\n\
          from transformers import {class}\n\
          from peft import PeftModel\n\n\
          model = {class}.from_pretrained({quoted})\n\
          model = PeftModel.from_pretrained(model, \"path/of/this/folder\")\n\
-         ```\n\n{notes}"
+         ```"
     )
 }
+
+/// `docs/interop.md` says how to do it by hand.
+const WITHOUT_PEFT: &str = "They are put behind the first token's embedding, where **PEFT puts none**; the \
+     model itself is unchanged.";
 
 /// A double-quoted string that YAML and Python read alike.
 fn yaml_string(text: &str) -> Cow<'static, str> {
@@ -360,6 +382,31 @@ mod tests {
         );
         let bare = read(&write(&prompt(), &model(), None, "").unwrap()).unwrap();
         assert_eq!(bare.config.prompt_tuning_init, "RANDOM");
+    }
+
+    /// What is said of a place is said of the other alone, so that PEFT has nothing to warn of and older
+    /// folders are what they were.
+    #[test]
+    fn a_place_behind_bos_is_named_and_the_other_is_not() {
+        let config = |files: &Files| String::from_utf8(files[CONFIG].clone()).unwrap();
+        assert!(!config(&files()).contains("prompt_place"));
+        assert_eq!(
+            read(&files()).unwrap().prompt.place(),
+            PromptPlace::BeforeBos
+        );
+        let behind = prompt().with_place(PromptPlace::AfterBos);
+        let mut written = write(&behind, &model(), None, "").unwrap();
+        assert!(config(&written).contains("\"prompt_place\": \"after-bos\""));
+        assert_eq!(read(&written).unwrap().prompt, behind);
+        let readme = String::from_utf8(written[README].clone()).unwrap();
+        assert!(readme.contains("PEFT puts none") && !readme.contains("PeftModel"));
+        let unknown = config(&written).replace("after-bos", "behind");
+        written.insert(CONFIG.into(), unknown.into_bytes());
+        let error = read(&written).unwrap_err().to_string();
+        assert!(
+            error.contains(CONFIG) && error.contains("after-bos"),
+            "{error}"
+        );
     }
 
     #[test]

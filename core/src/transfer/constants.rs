@@ -153,7 +153,7 @@ impl Constants {
         let (tokens, places) = self.read_by_student.batch(&indices);
         let input = student.embed(&tokens);
         let of_student = read(student.hidden_within(&input, &places)).await?;
-        let input = student.embed_behind(virtual_tokens, &tokens);
+        let input = student.embed_with_prompt(virtual_tokens, prompt.place(), &tokens);
         let of_prompted = read(student.hidden_within(&input, &places)).await?;
 
         self.teacher.extend(of_teacher);

@@ -136,7 +136,7 @@ pub async fn search(
     let found = least_squares(&target, similar * kept.clone(), &kept, config.iterations);
     let lengths = lengths * (long.mean_dim(0) / (short.mean_dim(0) + TINY));
     let values = read(unit(found).0 * lengths).await?;
-    Ok(SoftPrompt::new(values, n, wide)?)
+    Ok(SoftPrompt::new(values, n, wide)?.with_place(prompt.place()))
 }
 
 fn check(config: &RelativeConfig) -> Result<(), TransferError> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::constants::Constants;
 use super::loss::{self, Heads};
 use super::{TransferError, Words};
-use crate::model::Lm;
+use crate::model::{Lm, PromptPlace};
 use crate::optim::{Adam, AdamConfig, Order, Schedule, State, read};
 use crate::parallel;
 use crate::prompt::SoftPrompt;
@@ -136,6 +136,7 @@ pub struct Transfer {
     config: TransferConfig,
     order: Order,
     shape: [usize; 2],
+    place: PromptPlace,
     prompt: Vec<f32>,
     adam: Adam,
     steps: u64,
@@ -173,6 +174,7 @@ impl Transfer {
             constants,
             config,
             shape: [initial.num_virtual_tokens(), initial.token_dim()],
+            place: initial.place(),
             adam: Adam::new(config.adam, prompt.len()),
             prompt,
             steps: 0,
@@ -262,7 +264,7 @@ impl Transfer {
         } = replica;
         let leaf = prompt.clone().autodiff().require_grad();
         let (tokens, places) = self.constants.batch(indices);
-        let input = teacher.embed_behind(leaf.clone(), &tokens);
+        let input = teacher.embed_with_prompt(leaf.clone(), self.place, &tokens);
         let hidden = teacher.hidden_within(&input, &places);
 
         let rows = self.constants.rows(indices, student, teacher);
@@ -290,11 +292,9 @@ impl Transfer {
     /// # Errors
     /// [`TransferError::Prompt`] when it isn't finite.
     pub fn prompt(&self) -> Result<SoftPrompt, TransferError> {
-        Ok(SoftPrompt::new(
-            self.prompt.clone(),
-            self.shape[0],
-            self.shape[1],
-        )?)
+        let [n, d] = self.shape;
+        let prompt = SoftPrompt::new(self.prompt.clone(), n, d)?;
+        Ok(prompt.with_place(self.place))
     }
 
     /// The teacher's prompt.

@@ -3,6 +3,7 @@
 
 mod across;
 mod open;
+mod place;
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use pollster::block_on;
 
 use super::*;
 use crate::model::testing::{furthest, llama, random};
-use crate::model::{Lm, TokenBatch};
+use crate::model::{Lm, PromptPlace, TokenBatch};
 use crate::optim::{Schedule, SplitMix64, StateError, read};
 use crate::prompt::SoftPrompt;
 use crate::task::Example;
@@ -94,7 +95,8 @@ fn run(transfer: &mut Transfer) -> Vec<TransferReport> {
 }
 
 /// The loss as the paper writes it, everything traced by autodiff and nothing kept: its value and
-/// gradient over all `places` at `at`. A place is a text, where in it, and what it counts.
+/// gradient over all `places` at `at`, where both prompts stand. A place is a text, where in it, and what it
+/// counts.
 fn written_out_over(
     places: &[(Vec<u32>, usize, f64)],
     alpha: f64,
@@ -116,10 +118,9 @@ fn written_out_over(
     for (text, place, share) in places {
         let tokens = TokenBatch::padded(&[text], 0);
         let logits = |lm: &Lm, prompt: Option<Tensor<3>>| {
-            let input = lm.embed(&tokens);
             let input = match prompt {
-                Some(prompt) => input.with_prompt(prompt),
-                None => input,
+                Some(prompt) => lm.embed_with_prompts(prompt, at.place(), &tokens),
+                None => lm.embed(&tokens),
             };
             let all = lm.logits(lm.hidden_at(&input, &[*place]));
             let column = |&word: &u32| all.clone().narrow(1, word as usize, 1);

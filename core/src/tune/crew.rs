@@ -13,7 +13,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::kernel::{Gradients, Kernel};
 use super::{ClassHead, TuneError, known_answer};
 use crate::dp::{MicroBatch, TOLERANCE};
-use crate::model::Lm;
+use crate::model::{Lm, PromptPlace};
 use crate::optim::{DeviceError, read};
 use crate::parallel;
 use crate::task::Example;
@@ -49,7 +49,7 @@ pub struct Helper {
 }
 
 impl Helper {
-    /// A copy for prompts of `num_virtual_tokens`; its device is put before the known answer.
+    /// A copy for prompts of `num_virtual_tokens` at that place; its device is put before the known answer.
     ///
     /// # Errors
     /// As [`Tuner::start`](super::Tuner::start).
@@ -58,10 +58,11 @@ impl Helper {
         head: ClassHead,
         examples: &[Example],
         num_virtual_tokens: usize,
+        place: PromptPlace,
     ) -> Result<Self, TuneError> {
         sound(lm.device()).await?;
         let shape = [num_virtual_tokens, lm.config().embedding_size];
-        let kernel = Kernel::new(lm, head, examples, num_virtual_tokens)?;
+        let kernel = Kernel::new(lm, head, examples, num_virtual_tokens, place)?;
         Ok(Self { kernel, shape })
     }
 
@@ -226,6 +227,8 @@ mod tests {
     use crate::tune::testing::{PROMPT, examples, head, lm, private, prompt, setup};
     use crate::tune::{Privacy, Setup, TuneConfig, Tuner};
 
+    const PLACE: PromptPlace = PromptPlace::BeforeBos;
+
     /// Copies on this thread; `wrong` spoils the last one's answers.
     struct Copies {
         copies: Vec<Helper>,
@@ -267,7 +270,8 @@ mod tests {
     fn copies(wrong: bool) -> Box<dyn Helpers> {
         let lm = lm(1);
         let examples = examples(48, 2);
-        let copy = |_| block_on(Helper::new(lm.clone(), head(&lm), &examples, PROMPT)).unwrap();
+        let copy =
+            |_| block_on(Helper::new(lm.clone(), head(&lm), &examples, PROMPT, PLACE)).unwrap();
         let copies = (0..3).map(copy).collect();
         Box::new(Copies { copies, wrong })
     }
@@ -308,7 +312,7 @@ mod tests {
     fn a_helper_knows_what_it_does_not_have() {
         let lm = lm(1);
         let examples = examples(4, 2);
-        let helper = Helper::new(lm.clone(), head(&lm), &examples, PROMPT);
+        let helper = Helper::new(lm.clone(), head(&lm), &examples, PROMPT, PLACE);
         let helper = block_on(helper).unwrap();
         let numbers = prompt(&lm).embeddings().to_vec();
         assert!(block_on(helper.gradients(&numbers, &[4], &[1.0])).is_err());

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 
 use super::TuneError;
 use super::objective::{Losses, Objective, TaskHead};
-use crate::model::{Lm, TokenBatch};
+use crate::model::{Lm, PromptPlace, TokenBatch};
 use crate::task::Example;
 
 /// A frozen model, a task's head and its examples.
@@ -15,6 +15,7 @@ pub(crate) struct Kernel {
     lm: Arc<Lm>,
     examples: Vec<Read>,
     objective: Objective,
+    place: PromptPlace,
 }
 
 /// What the model reads of an example, and the places of its answer.
@@ -32,7 +33,7 @@ pub(crate) struct Gradients {
 }
 
 impl Kernel {
-    /// Takes the examples in, shortest first.
+    /// Takes the examples in, shortest first, for prompts of so many tokens at that place.
     ///
     /// Batches come with ascending indices, so neighbours in a micro-batch are of like length and
     /// little is padded. The sampler treats every index alike, whatever their order.
@@ -41,6 +42,7 @@ impl Kernel {
         head: impl Into<TaskHead>,
         examples: &[Example],
         num_virtual_tokens: usize,
+        place: PromptPlace,
     ) -> Result<Self, TuneError> {
         let mut order: Vec<usize> = (0..examples.len()).collect();
         order.sort_by_key(|&index| examples[index].len());
@@ -59,6 +61,7 @@ impl Kernel {
             lm,
             examples,
             objective,
+            place,
         })
     }
 
@@ -102,10 +105,8 @@ impl Kernel {
         let picked = || indices.iter().map(|&index| &self.examples[index]);
         let ids: Vec<&[u32]> = picked().map(|example| example.ids.as_slice()).collect();
         let places: Vec<Range<usize>> = picked().map(|example| example.places.clone()).collect();
-        let input = self
-            .lm
-            .embed(&TokenBatch::padded(&ids, 0))
-            .with_prompt(prompt);
+        let tokens = TokenBatch::padded(&ids, 0);
+        let input = self.lm.embed_with_prompts(prompt, self.place, &tokens);
         let hidden = self.lm.hidden_within(&input, &places);
         self.objective.losses(hidden, indices, weights)
     }

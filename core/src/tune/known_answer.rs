@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::kernel::Kernel;
 use super::{ClassHead, TuneError};
 use crate::checkpoint::{CheckpointError, HostTensor, Tensors};
-use crate::model::{Config, Lm};
+use crate::model::{Config, Lm, PromptPlace};
 use crate::optim::{SplitMix64, read};
 use crate::task::{Example, Label};
 
@@ -36,7 +36,8 @@ pub async fn known_answer(device: &Device) -> Result<(Vec<f32>, Vec<f32>), TuneE
     let head = ClassHead::of_classes(&lm, &WORDS);
     let prompt = TensorData::new(prompt, [PROMPT, lm.config().hidden_size]);
     let prompt = Tensor::<2>::from_data(prompt, device);
-    let kernel = Kernel::new(lm, head, &EXAMPLES.map(example), PROMPT)?;
+    let (examples, place) = (EXAMPLES.map(example), PromptPlace::BeforeBos);
+    let kernel = Kernel::new(lm, head, &examples, PROMPT, place)?;
     let gradients = kernel.gradients(&prompt, &[0, 1], &[1.0, 1.0]);
     let mut live = read(gradients.per_example).await?;
     live.extend(read(gradients.losses).await?);

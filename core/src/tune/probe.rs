@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::kernel::Kernel;
 use super::{ClassHead, TuneError};
-use crate::model::Lm;
+use crate::model::{Lm, PromptPlace};
 use crate::optim::{DeviceError, read};
 use crate::task::{Example, Label};
 
@@ -41,7 +41,7 @@ impl Probe {
         let prompt = TensorData::new(vec![0.01; PROMPT * d], [PROMPT, d]);
         let prompt = Tensor::from_data(prompt, lm.device());
         Ok(Self {
-            kernel: Kernel::new(lm, head, &examples, PROMPT)?,
+            kernel: Kernel::new(lm, head, &examples, PROMPT, PromptPlace::BeforeBos)?,
             prompt,
             rows: (0..rows).collect(),
         })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{Tensor, TensorData};
 
 use super::TuneError;
-use crate::model::{Input, Lm, TokenBatch};
+use crate::model::{Input, Lm, PromptPlace, TokenBatch};
 use crate::optim::{DeviceError, read};
 use crate::parallel;
 use crate::prompt::SoftPrompt;
@@ -15,8 +15,8 @@ use crate::task::group_by_length;
 #[derive(Clone)]
 pub(super) struct Prompted {
     lm: Arc<Lm>,
-    /// `[n, d]`
-    prompt: Option<Tensor<2>>,
+    /// `[n, d]`, and where it stands.
+    prompt: Option<(Tensor<2>, PromptPlace)>,
 }
 
 impl Prompted {
@@ -26,7 +26,7 @@ impl Prompted {
         let upload = |prompt: &SoftPrompt| {
             let shape = [prompt.num_virtual_tokens(), prompt.token_dim()];
             let data = TensorData::new(prompt.embeddings().to_vec(), shape);
-            Tensor::<2>::from_data(data, lm.device())
+            (Tensor::from_data(data, lm.device()), prompt.place())
         };
         if let Some(prompt) = prompt {
             prompt.fits(
@@ -42,11 +42,11 @@ impl Prompted {
         &self.lm
     }
 
-    /// Texts, behind the prompt if there is one.
+    /// Texts, with the prompt if there is one.
     pub(super) fn input(&self, texts: &[&[u32]]) -> Input {
         let tokens = TokenBatch::padded(texts, 0);
         match &self.prompt {
-            Some(prompt) => self.lm.embed_behind(prompt.clone(), &tokens),
+            Some((prompt, place)) => self.lm.embed_with_prompt(prompt.clone(), *place, &tokens),
             None => self.lm.embed(&tokens),
         }
     }

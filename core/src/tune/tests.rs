@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod open;
+mod place;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use pollster::block_on;
 
 use super::testing::{PROMPT, examples, head, lm, plain, private, prompt, setup};
 use super::*;
+use crate::model::PromptPlace;
 use crate::optim::{Schedule, StateError, read};
 use crate::task::{Example, Label};
 
@@ -315,7 +317,14 @@ fn micro_batches_change_nothing() {
 #[test]
 fn weights_scale_their_own_rows() {
     let lm = lm(1);
-    let kernel = kernel::Kernel::new(lm.clone(), head(&lm), &examples(8, 3), PROMPT).unwrap();
+    let kernel = kernel::Kernel::new(
+        lm.clone(),
+        head(&lm),
+        &examples(8, 3),
+        PROMPT,
+        PromptPlace::BeforeBos,
+    )
+    .unwrap();
     let start = TensorData::new(prompt(&lm).embeddings().to_vec(), [PROMPT, 20]);
     let start = Tensor::<2>::from_data(start, lm.device());
     let rows = |weights: &[f32]| {

@@ -10,7 +10,7 @@ use super::kernel::Kernel;
 use super::metrics::{LossSum, PrivateMetrics};
 use super::{TaskHead, TuneError, crew, known_answer, plain};
 use crate::dp::{Completed, KnownAnswer, Mechanism, MicroBatch, Untested};
-use crate::model::Lm;
+use crate::model::{Lm, PromptPlace};
 use crate::optim::{DeviceError, Order, State};
 use crate::prompt::SoftPrompt;
 use crate::task::Example;
@@ -40,6 +40,7 @@ pub struct Tuner {
     crew: Crew,
     config: TuneConfig,
     shape: [usize; 2],
+    place: PromptPlace,
     descent: Descent,
     source: Source,
     settings: String,
@@ -118,14 +119,15 @@ impl Tuner {
             earlier,
         } = initial;
         let shape = [initial.num_virtual_tokens(), initial.token_dim()];
+        let place = initial.place();
         config.check(shape[0])?;
         initial.fits(
             &format!("{:?}", lm.config().family),
             lm.config().embedding_size,
         )?;
-        let kernel = Kernel::new(lm, head, &examples, shape[0])?;
+        let kernel = Kernel::new(lm, head, &examples, shape[0], place)?;
         let crew = Crew::new(kernel, shape, helpers);
-        let settings = settings(&config, shape, &privacy, earlier.as_deref());
+        let settings = settings(&config, shape, place, &privacy, earlier.as_deref());
         let initial = initial.embeddings().to_vec();
         let mut descent = Descent::new(config, initial, shape, privacy.steps());
         if let Some(bytes) = resume {
@@ -150,6 +152,7 @@ impl Tuner {
             crew,
             config,
             shape,
+            place,
             descent,
             source,
             settings,
@@ -227,11 +230,9 @@ impl Tuner {
     /// # Errors
     /// [`TuneError::Prompt`] when it isn't finite any more.
     pub fn prompt(&self) -> Result<SoftPrompt, TuneError> {
-        Ok(SoftPrompt::new(
-            self.descent.prompt().to_vec(),
-            self.shape[0],
-            self.shape[1],
-        )?)
+        let [n, d] = self.shape;
+        let prompt = SoftPrompt::new(self.descent.prompt().to_vec(), n, d)?;
+        Ok(prompt.with_place(self.place))
     }
 
     /// The run so far: prompt, moments, tail average, steps. It holds no randomness, and of the
@@ -252,7 +253,7 @@ impl Tuner {
             return Err(TuneError::Unfinished { done, planned });
         }
         let [n, d] = self.shape;
-        let prompt = SoftPrompt::new(self.descent.released(), n, d)?;
+        let prompt = SoftPrompt::new(self.descent.released(), n, d)?.with_place(self.place);
         let released = match self.source {
             Source::Private(mechanism) => Released::Private(mechanism.finish()?),
             Source::Plain(_) => Released::NotPrivate,
@@ -342,6 +343,7 @@ impl Privacy {
 fn settings(
     config: &TuneConfig,
     shape: [usize; 2],
+    place: PromptPlace,
     privacy: &Privacy,
     earlier: Option<&str>,
 ) -> String {
@@ -349,8 +351,12 @@ fn settings(
         Privacy::Private { plan, .. } => plan.hash(),
         Privacy::None(plain) => format!("{plain:?}"),
     };
-    // Checkpoints from before there were ranks stay what they were.
+    // Checkpoints from before there were ranks and places stay what they were.
     let config = format!("{config:?}").replace(", low_rank: None", "");
-    let from = earlier.map(|hash| format!(" from {hash}"));
-    format!("{config} {shape:?} {privacy}{}", from.unwrap_or_default())
+    let from = earlier.map_or_else(String::new, |hash| format!(" from {hash}"));
+    let place = match place {
+        PromptPlace::BeforeBos => "",
+        PromptPlace::AfterBos => " after-bos",
+    };
+    format!("{config} {shape:?} {privacy}{from}{place}")
 }

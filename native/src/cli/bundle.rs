@@ -6,14 +6,14 @@ use anyhow::{Context, Result, anyhow};
 use clap::{ArgMatches, ValueEnum};
 use post_core::bundle::{self, Card, Contents, Dtype};
 use post_core::checkpoint::Checkpoint;
-use post_core::model::{Lm, NamedTensors};
+use post_core::model::{Lm, NamedTensors, PromptPlace};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::distill::CARD;
+use super::values;
 use crate::device::DeviceChoice;
 use crate::failure::Hint;
-use crate::models;
+use crate::models::{self, CARD};
 use crate::source::{Located, ModelSource};
 use crate::term::{self, Terminal};
 use crate::{config, data, files};
@@ -60,6 +60,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE|NAME")]
     #[serde(default)]
     task: Vec<String>,
+    /// Where prompts are tuned on it: before the token that every text begins with (BOS: <s>, [CLS]), as PEFT
+    /// has it, or behind that token [default: what `distill` was told, else before-bos]
+    #[arg(long, value_name = "PLACE", value_parser = values::place())]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prompt_place: Option<PromptPlace>,
     /// Settings from a TOML file; flags win
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -100,6 +105,7 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let (student, mut card) = student(&source, teacher.as_ref())?;
     settle(&mut card, &args, &student, &out)?;
     let tokenizer = student.tokenizer()?;
+    models::has_place(tokenizer, card.prompt_place, &source.to_string())?;
     let contents = |tensors| Contents {
         tensors,
         config: &student.config,
@@ -184,6 +190,7 @@ fn settle(card: &mut Card, args: &Args, student: &Checkpoint, out: &Path) -> Res
         return Err(anyhow!("the student's licence is unknown"))
             .hint("name the licence of the teacher's weights with --license");
     }
+    card.prompt_place = args.prompt_place.unwrap_or(student.about.prompt_place);
     for name in &args.task {
         card.tasks.push(data::task(name)?.to_toml());
     }

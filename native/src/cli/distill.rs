@@ -10,7 +10,7 @@ use post_core::checkpoint::hf;
 use post_core::distill::{
     DistillConfig, DistillReport, Distiller, PlateauConfig, Rows, Weights, default_blocks,
 };
-use post_core::model::Lm;
+use post_core::model::{Lm, PromptPlace};
 use post_core::optim::Schedule;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ use crate::device::{Devices, Found};
 use crate::drive::{Job, drive};
 use crate::dtype::Dtype;
 use crate::failure::{Hint, Usage};
-use crate::models;
+use crate::models::{self, CARD};
 use crate::run::{Opened, RunArgs, RunFolder};
 use crate::source::ModelSource;
 use crate::states::{self, Of};
@@ -83,6 +83,11 @@ pub(crate) struct Args {
     /// As many blocks: the first two, the last two, the others evenly between [default: 4]
     #[arg(long, value_name = "COUNT", group = "size", help_heading = "Student")]
     num_blocks: Option<usize>,
+    /// Where prompts will be tuned on it, and --behind-init puts its sentence: before the token that every
+    /// text begins with (BOS: <s>, [CLS]), as PEFT has it, or behind that token
+    #[arg(long, value_name = "PLACE", default_value_t, value_parser = values::place(), help_heading = "Student")]
+    #[serde(default, skip_serializing_if = "PromptPlace::is_before_bos")]
+    prompt_place: PromptPlace,
 
     /// Weight of T² · KL(teacher ‖ student)
     #[arg(long, value_name = "WEIGHT", default_value_t = 5.0, help_heading = "Losses", value_parser = values::not_negative)]
@@ -221,9 +226,10 @@ fn work(
     run: &RunFolder,
     term: &Terminal,
 ) -> Result<Value> {
-    let card = |blocks: &[usize]| json!({ "teacher": source, "blocks": blocks });
+    let card = |blocks: &[usize]| card(args, source, blocks);
     if args.steps == 0 {
         let teacher = models::load(source, &devices.first, Dtype::F32, term)?;
+        teacher.has_place(args.prompt_place)?;
         let blocks = blocks(args, &teacher.lm);
         let student = teacher.lm.select_blocks(&blocks)?;
         return release(&student, &teacher.tokenizer, &card(&blocks), run);
@@ -250,12 +256,14 @@ fn start(
 ) -> Result<(Run, Tokenizer, Vec<usize>)> {
     let Found { first, others, .. } = devices;
     let teacher = models::load(source, first, args.dtype, term)?;
+    teacher.has_place(args.prompt_place)?;
     let texts = corpus::Texts {
         plain: &args.text,
         column: &args.text_column,
         rows: &args.data,
         task: args.task.as_deref(),
         behind_init: args.behind_init,
+        place: args.prompt_place,
         max_length: args.max_length,
         most: args.batch.saturating_mul(args.steps as usize),
         seed: args.seed.into(),
@@ -331,8 +339,14 @@ fn settings(args: &Args) -> DistillConfig {
     }
 }
 
-/// Beside the weights: which teacher and blocks the student comes from, for `bundle`.
-pub(super) const CARD: &str = "student.json";
+/// Which teacher and blocks the student comes from, for `bundle`, and where prompts are tuned on it.
+fn card(args: &Args, source: &ModelSource, blocks: &[usize]) -> Value {
+    let mut card = json!({ "teacher": source, "blocks": blocks });
+    if !args.prompt_place.is_before_bos() {
+        card["prompt_place"] = json!(args.prompt_place);
+    }
+    card
+}
 
 fn release(student: &Lm, tokenizer: &Tokenizer, card: &Value, run: &RunFolder) -> Result<Value> {
     let tensors = pollster::block_on(student.named_tensors())?;

@@ -63,6 +63,13 @@ pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
             "{receipt} is not part of such a file: hand it on beside it"
         ));
     }
+    if bare && !prompt.place().is_before_bos() {
+        term.warn(format!(
+            "such a file does not say that the prompt stands {}: read again, it stands before the text; a folder \
+             or zip says so",
+            prompt.place()
+        ));
+    }
     if args.json {
         let (tokens, width) = (prompt.num_virtual_tokens(), prompt.token_dim());
         return term::json(

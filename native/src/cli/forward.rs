@@ -29,7 +29,8 @@ Examples:
 
 With --json: {\"ids\": […], \"position\": …, \"logits\": […]}: the whole vocabulary at the last token, or at
 --position, which counts from the text's first token. --ids needs no tokenizer; --text is encoded with the
-tokens that the model's tokenizer puts around a text.")]
+tokens that the model's tokenizer puts around a text. A prompt stands where it was tuned; one that stands
+behind BOS is put behind the first id.")]
 pub(crate) struct Args {
     /// A folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[@revision]
     #[arg(long, value_name = "MODEL")]
@@ -45,7 +46,7 @@ pub(crate) struct Args {
     /// A text, which needs the model's tokenizer
     #[arg(long, value_name = "TEXT", conflicts_with = "ids")]
     text: Option<String>,
-    /// A prompt to put before it: PEFT's folder or zip, .npy, .safetensors, .pth
+    /// A prompt to put into it: PEFT's folder or zip, .npy, .safetensors, .pth
     #[arg(long, value_name = "PROMPT")]
     prompt: Option<PathBuf>,
     /// Where to look, counted from the text's first token, which is 0 [default: the last]
@@ -75,6 +76,10 @@ pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
             .with_context(|| format!("could not encode --text for {}", args.model))
             .hint("give token ids instead: --ids 1,2,3")?,
     };
+    if let (Some(prompt), Some(_)) = (&prompt, &args.text) {
+        let tokenizer = checkpoint.tokenizer()?;
+        models::has_place(tokenizer, prompt.place(), &args.model.to_string())?;
+    }
     let position = args.position.unwrap_or(ids.len().saturating_sub(1));
     let device = args.device.open(term)?;
     let lm = models::place(&checkpoint, &args.model, &device, args.dtype, term)?;

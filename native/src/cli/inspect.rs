@@ -119,6 +119,7 @@ fn bare(path: &Path, kind: &str) -> Result<Value> {
         "kind": kind,
         "num_virtual_tokens": prompt.num_virtual_tokens(),
         "token_dim": prompt.token_dim(),
+        "prompt_place": prompt.place(),
         "length_of_a_row": lengths(&prompt),
         "receipt": "none: a bare tensor says nothing of privacy",
     }))
@@ -222,6 +223,7 @@ fn bundle(path: &Path) -> Result<Value> {
         "teacher": card.teacher,
         "teacher_blocks": card.blocks,
         "tasks": tasks.collect::<Result<Vec<String>>>()?,
+        "prompt_place": card.prompt_place,
         "family": config.family,
         "blocks": config.num_hidden_layers(),
         "hidden_size": config.hidden_size,
@@ -242,6 +244,7 @@ fn prompt(path: &Path) -> Result<Value> {
         "kind": "soft prompt (PEFT)",
         "num_virtual_tokens": adapter.prompt.num_virtual_tokens(),
         "token_dim": adapter.prompt.token_dim(),
+        "prompt_place": adapter.prompt.place(),
         "length_of_a_row": lengths(&adapter.prompt),
         "model": config.base_model_name_or_path,
         "task_type": config.task_type,

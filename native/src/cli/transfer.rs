@@ -30,7 +30,8 @@ use crate::{config, data, files, prompts};
 ///
 /// Labels are not used; where a task's answers are text, the models are compared along the rows' own,
 /// as far as the file has them. Nothing private is needed, so what the prompt's receipt guarantees holds for
-/// the transferred prompt, too. Writes it as a PEFT folder to RUN/prompt.
+/// the transferred prompt, too. It stands where the student's does, before BOS or behind it. Writes it as
+/// a PEFT folder to RUN/prompt.
 #[derive(Debug, clap::Args, Serialize, Deserialize)]
 #[command(after_help = "\
 Example:
@@ -229,8 +230,9 @@ fn work(
 ) -> Result<(SoftPrompt, Inputs)> {
     let Found { first, others, .. } = devices;
     let student = models::load(student, first, args.dtype, term)?;
-    prompt.fits(&student.name, student.lm.config().embedding_size)?;
+    student.fits(&prompt)?;
     let teacher = models::load(teacher, first, args.dtype, term)?;
+    teacher.has_place(prompt.place())?;
     let inputs = Inputs {
         student,
         teacher,
@@ -271,7 +273,11 @@ impl Inputs {
                     .hint("start from its place among common words instead: --init relative")?;
                 Ok(prompt.clone())
             }
-            Init::Text => teacher.text_init(&teacher.encoder(&self.task, length)?, length),
+            Init::Text => {
+                let encoder = teacher.encoder(&self.task, length)?;
+                let sentence = teacher.text_init(&encoder, length)?;
+                Ok(sentence.with_place(prompt.place()))
+            }
             Init::Relative => {
                 let config = RelativeConfig {
                     nearest: args.nearest.map(|words| words as usize),

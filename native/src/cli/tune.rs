@@ -10,6 +10,7 @@ use post_core::dp::{
     Adjacency, Budget, Clipping, Entropy, Length, Plan, PlanConfig, PrivacyUnit, round_public,
     suggest_delta,
 };
+use post_core::model::PromptPlace;
 use post_core::task::{Encoder, Example, Labels, Row, Task};
 use post_core::tune::{
     Initial, LowRank, NOT_PRIVATE, Optimizer, PlainTraining, Privacy, PrivateMetrics, RECEIPT,
@@ -112,6 +113,12 @@ pub(crate) struct Args {
         help_heading = "Training"
     )]
     pub(super) num_virtual_tokens: usize,
+    /// Where the prompt stands: before the token that every text begins with (BOS: <s>, [CLS]), as PEFT has
+    /// it, or behind that token [default: what the student's bundle says, else before-bos; of
+    /// --initial-prompt where it stood]
+    #[arg(long, value_name = "PLACE", value_parser = values::place(), help_heading = "Training")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prompt_place: Option<PromptPlace>,
     /// Start from a prompt that an earlier run left (a folder or zip with its receipt) instead of from the
     /// task's sentence. The new receipt names it and does not cover what it tells
     #[arg(long, value_name = "PROMPT", help_heading = "Training")]
@@ -403,18 +410,35 @@ fn start(
 
 /// Where the prompt starts.
 pub(super) fn initial(args: &Args, student: &Loaded, encoder: &Encoder<'_>) -> Result<Initial> {
-    let tokens = args.num_virtual_tokens;
-    let Some(path) = &args.initial_prompt else {
-        return Ok(student.text_init(encoder, tokens)?.into());
+    let initial = match &args.initial_prompt {
+        Some(path) => earlier(args, path)?,
+        None => {
+            let place = args.prompt_place.unwrap_or(student.prompt_place);
+            let sentence = student.text_init(encoder, args.num_virtual_tokens)?;
+            sentence.with_place(place).into()
+        }
     };
+    student.fits(initial.prompt())?;
+    Ok(initial)
+}
+
+/// The prompt that an earlier run left, at its own place.
+fn earlier(args: &Args, path: &Path) -> Result<Initial> {
     let earlier = prompts::earlier(path)?;
-    let found = earlier.adapter.prompt.num_virtual_tokens();
+    let (prompt, path) = (&earlier.adapter.prompt, path.display());
+    let (found, tokens) = (prompt.num_virtual_tokens(), args.num_virtual_tokens);
     if found != tokens {
-        let path = path.display();
         return Err(anyhow!(
             "{path} has {found} virtual tokens, and the run {tokens}"
         ))
         .hint(format!("add --num-virtual-tokens {found}"));
+    }
+    let stands = prompt.place();
+    if let Some(asked) = args.prompt_place.filter(|asked| *asked != stands) {
+        return Err(anyhow!(
+            "{path} was tuned {stands}, and --prompt-place says {asked}"
+        ))
+        .hint("leave --prompt-place out: a prompt goes on where it stood");
     }
     Ok(earlier.into())
 }

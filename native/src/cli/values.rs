@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use post_core::model::PromptPlace;
 use post_core::optim::Schedule;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -12,6 +14,12 @@ pub(super) fn schedule(decay: bool) -> Schedule {
     } else {
         Schedule::Constant
     }
+}
+
+/// Where a prompt stands, by name.
+pub(super) fn place() -> impl TypedValueParser<Value = PromptPlace> {
+    let names = PossibleValuesParser::new(PromptPlace::ALL.map(PromptPlace::name));
+    names.try_map(|name| name.parse::<PromptPlace>())
 }
 
 /// A number above zero.

@@ -111,7 +111,7 @@ impl Place {
     }
 }
 
-const TUNE: &str = "tune --student @teacher --task @toy.toml --data @rows.csv --device cpu \
+pub(super) const TUNE: &str = "tune --student @teacher --task @toy.toml --data @rows.csv --device cpu \
                     --num-virtual-tokens 4 --expected-batch 8 --ledger @ledger.json";
 
 #[test]

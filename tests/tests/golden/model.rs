@@ -1,11 +1,12 @@
-//! Tiny models of every family against transformers (`fixtures/models/make.py`).
+//! Tiny models of every family against transformers (`fixtures/models/make.py`, and `behind.py` for prompts
+//! behind the first token).
 
 use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use post_core::checkpoint::{Safetensors, SharedBytes, Tensors, hf};
-use post_core::model::{Config, Input, Lm, TokenBatch};
+use post_core::model::{Config, Input, Lm, PromptPlace, TokenBatch};
 
 /// Of the largest value, in f32.
 const TOLERANCE: f32 = 1e-4;
@@ -21,16 +22,18 @@ impl Case {
             .join("fixtures/models")
             .join(name);
         let read = |file: &str| std::fs::read(folder.join(file)).unwrap();
-        let open = |file: &str| {
-            let bytes: SharedBytes = Arc::new(read(file));
-            Safetensors::open(vec![(file.to_owned(), bytes)]).unwrap()
+        let open = |files: &[&str]| {
+            let bytes = |file: &&str| -> (String, SharedBytes) {
+                ((*file).to_owned(), Arc::new(read(file)))
+            };
+            Safetensors::open(files.iter().map(bytes).collect()).unwrap()
         };
         let config =
             Config::from_hf(&serde_json::from_slice(&read("config.json")).unwrap()).unwrap();
-        let model = Lm::load(&config, &open("model.safetensors"), &Device::default()).unwrap();
+        let model = Lm::load(&config, &open(&["model.safetensors"]), &Device::default()).unwrap();
         Self {
             model,
-            expected: open("expected.safetensors"),
+            expected: open(&["expected.safetensors", "behind.safetensors"]),
         }
     }
 
@@ -83,9 +86,10 @@ impl Case {
         );
     }
 
-    fn check_gradient(&self) {
+    fn check_gradient(&self, place: PromptPlace, kind: &str) {
         let leaf = self.prompt().autodiff().require_grad();
-        let input = self.model.embed(&self.tokens()).with_prompt(leaf.clone());
+        let (model, tokens) = (&self.model, self.tokens());
+        let input = model.embed_with_prompts(leaf.clone(), place, &tokens);
         let probe = self.values("probe");
         let probe = Tensor::<2>::from_data(
             TensorData::new(probe.clone(), [1, probe.len()]),
@@ -96,7 +100,7 @@ impl Case {
             .logits(self.model.hidden_at(&input, &input.last()));
         let mut grads = (logits * probe).sum().backward();
         let gradient = values(leaf.grad_remove(&mut grads).unwrap());
-        assert_close(&gradient, &self.values("prompted.gradient"), "gradient");
+        assert_close(&gradient, &self.values(&format!("{kind}.gradient")), kind);
     }
 }
 
@@ -122,10 +126,16 @@ fn assert_close(found: &[f32], expected: &[f32], what: &str) {
 
 fn check(name: &str) {
     let case = Case::open(name);
-    let text = case.model.embed(&case.tokens());
-    case.check(&text, "plain");
-    case.check(&text.with_prompt(case.prompt()), "prompted");
-    case.check_gradient();
+    let tokens = case.tokens();
+    case.check(&case.model.embed(&tokens), "plain");
+    for (place, kind) in [
+        (PromptPlace::BeforeBos, "prompted"),
+        (PromptPlace::AfterBos, "behind"),
+    ] {
+        let input = case.model.embed_with_prompts(case.prompt(), place, &tokens);
+        case.check(&input, kind);
+        case.check_gradient(place, kind);
+    }
 }
 
 /// A test for each folder, and all of them in one list.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use post_core::checkpoint::{Gguf, tokenizer};
+use tokenizers::processors::template::TemplateProcessing;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -84,6 +85,32 @@ fn byte_level_text_decodes_to_itself() {
             .to_vec();
         assert_eq!(tokenizer.decode(&ids, false).unwrap(), text);
     }
+}
+
+/// By what they make of texts: the first id of each.
+#[test]
+fn which_tokenizers_begin_texts_is_known() {
+    let expected: BTreeMap<String, Vec<Vec<u32>>> = serde_json::from_str(EXPECTED).unwrap();
+    for (pre, ids) in &expected {
+        let tokenizer = tokenizer::from_gguf(&gguf(pre)).unwrap();
+        let mut full = ids.iter().filter(|ids| !ids.is_empty());
+        let first = ids.iter().find_map(|ids| ids.first());
+        let alike = full.all(|ids| ids.first() == first);
+        assert_eq!(tokenizer::begins_texts(&tokenizer), alike, "{pre}");
+        assert_eq!(alike, pre == "llama-bpe", "{pre}");
+    }
+    let spm: &'static [u8] = include_bytes!("../../fixtures/tokenizer/spm.gguf");
+    let mut spm = tokenizer::from_gguf(&Gguf::parse(Arc::new(spm)).unwrap()).unwrap();
+    assert!(tokenizer::begins_texts(&spm));
+    // A token that only ends texts is none that a prompt could stand behind.
+    let ends = TemplateProcessing::builder()
+        .try_single("$A </s>")
+        .unwrap()
+        .special_tokens(vec![("</s>", 2)])
+        .build()
+        .unwrap();
+    spm.with_post_processor(Some(ends));
+    assert!(!tokenizer::begins_texts(&spm));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use post_core::dp::{
     Adjacency, Budget, Clipping, Entropy, Ledger, Length, MicroBatch, Plan, PlanConfig,
     PrivacyUnit, Reserved,
 };
-use post_core::model::Lm;
+use post_core::model::{Lm, PromptPlace};
 use post_core::optim::Schedule;
 use post_core::task::table::{self, Format};
 use post_core::task::{Example, Labels, Row, Task};
@@ -98,7 +98,13 @@ impl Copies {
     async fn new(lm: &Arc<Lm>, head: &ClassHead, examples: &[Example], count: usize) -> Self {
         let mut copies = Vec::new();
         for _ in 0..count {
-            let copy = Helper::new(Arc::clone(lm), head.clone(), examples, TOKENS);
+            let copy = Helper::new(
+                Arc::clone(lm),
+                head.clone(),
+                examples,
+                TOKENS,
+                PromptPlace::BeforeBos,
+            );
             copies.push(copy.await.unwrap());
         }
         Self(copies)

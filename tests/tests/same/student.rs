@@ -87,6 +87,7 @@ impl Model {
                 license: "Apache-2.0".to_owned(),
                 blocks: vec![0, 1, 2],
                 tasks: vec![TASK_FILE.to_owned()],
+                ..Card::default()
             },
         };
         write(&contents, dtype).unwrap()

@@ -89,7 +89,7 @@ async fn prepare(run: Preparation, file: &Blob) -> Result<Helper> {
             removed: 0,
         })
         .collect();
-    Ok(Helper::new(lm, head, &examples, run.num_virtual_tokens).await?)
+    Ok(Helper::new(lm, head, &examples, run.num_virtual_tokens, run.place).await?)
 }
 
 fn say(scope: &DedicatedWorkerGlobalScope, report: &Report, beside: &Array) -> Result<()> {

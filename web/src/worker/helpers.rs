@@ -14,6 +14,7 @@ use js_sys::{Array, Float32Array};
 use post_core::dp::MicroBatch;
 use post_core::model::Lm;
 use post_core::optim::DeviceError;
+use post_core::prompt::{PromptPlace, SoftPrompt};
 use post_core::task::{Example, Label, LabelWords};
 use post_core::tune::{Helpers, HostGradients, Pending};
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,8 @@ pub(super) struct Preparation {
     pub(super) examples: Vec<(Vec<u32>, usize, Option<usize>)>,
     /// Length of the prompt.
     pub(super) num_virtual_tokens: usize,
+    /// Where it stands.
+    pub(super) place: PromptPlace,
 }
 
 /// From a helper.
@@ -91,12 +94,12 @@ pub(super) fn worth(lm: &Lm) -> usize {
 }
 
 impl Preparation {
-    /// For a run's examples.
+    /// For a run's examples, and the prompt that it starts from.
     pub(super) fn new(
         hash: String,
         words: &LabelWords,
         examples: &[Example],
-        num_virtual_tokens: usize,
+        initial: &SoftPrompt,
     ) -> Self {
         let class = |example: &Example| example.label.as_ref().and_then(Label::class);
         let parts = |example: &Example| (example.ids.clone(), example.answer, class(example));
@@ -106,7 +109,8 @@ impl Preparation {
                 .map(|class| words.class(class).to_vec())
                 .collect(),
             examples: examples.iter().map(parts).collect(),
-            num_virtual_tokens,
+            num_virtual_tokens: initial.num_virtual_tokens(),
+            place: initial.place(),
         }
     }
 }

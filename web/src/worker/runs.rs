@@ -147,7 +147,7 @@ impl Run<'_> {
         } else {
             kept::reserve(storage, rows, plan, begin.cap, begin.initial.as_deref()).await?
         };
-        let helpers = self.helpers(encoder.words()?, &examples).await;
+        let helpers = self.helpers(encoder.words()?, &examples, &initial).await;
         Ok(Setup {
             lm: Arc::clone(&student.lm),
             head: ClassHead::new(&student.lm, encoder.words()?).into(),
@@ -179,10 +179,15 @@ impl Run<'_> {
 
     /// Other workers that share the processor's cores; none where the graphics card computes, or the
     /// browser gives none: the run is then slower and otherwise the same.
-    async fn helpers(&self, words: &LabelWords, examples: &[Example]) -> Option<Box<dyn Helpers>> {
-        let (student, tokens) = (self.student, self.settings.num_virtual_tokens);
+    async fn helpers(
+        &self,
+        words: &LabelWords,
+        examples: &[Example],
+        initial: &Initial,
+    ) -> Option<Box<dyn Helpers>> {
+        let student = self.student;
         let crew = student.crew.as_ref()?;
-        let run = Preparation::new(student.card.hash.clone(), words, examples, tokens);
+        let run = Preparation::new(student.card.hash.clone(), words, examples, initial.prompt());
         match crew.prepare(&student.file, run).await {
             Ok(()) => Some(Box::new(Lent(Rc::clone(crew)))),
             Err(error) => {

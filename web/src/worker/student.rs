@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result, ensure};
 use post_core::bundle::Bundle;
 use post_core::checkpoint::Checkpoint;
 use post_core::model::Lm;
-use post_core::prompt::SoftPrompt;
 use post_core::prompt::peft::BaseModel;
+use post_core::prompt::{PromptPlace, SoftPrompt};
 use post_core::task::{Encoder, Task};
 use post_core::tune::{self, Probe};
 use tokenizers::Tokenizer;
@@ -28,6 +28,8 @@ const PROBE: (usize, usize) = (2, 54);
 pub(super) struct Student {
     pub(super) lm: Arc<Lm>,
     pub(super) tokenizer: Tokenizer,
+    /// Where prompts are tuned on it.
+    pub(super) place: PromptPlace,
     pub(super) card: BundleCard,
     /// Task files that came with it.
     pub(super) tasks: Vec<String>,
@@ -125,6 +127,7 @@ impl Opened {
         Ok(Student {
             lm,
             tokenizer,
+            place: self.checkpoint.about.prompt_place,
             card: self.card,
             tasks: self.tasks,
             kind,
@@ -212,7 +215,8 @@ impl Student {
     /// # Errors
     /// When the sentence has no tokens.
     pub(super) fn text_init(&self, encoder: &Encoder<'_>, length: usize) -> Result<SoftPrompt> {
-        Ok(tune::text_init(&self.lm, encoder, length)?)
+        let sentence = tune::text_init(&self.lm, encoder, length)?;
+        Ok(sentence.with_place(self.place))
     }
 
     /// Whether an example of so many places, prompt included, can go through it.

@@ -5,7 +5,7 @@ mod guard;
 mod pre;
 mod spm;
 
-use tokenizers::Tokenizer;
+use tokenizers::{Encoding, Token, Tokenizer};
 
 use super::{CheckpointError, Gguf};
 
@@ -61,6 +61,15 @@ pub fn from_gguf(gguf: &Gguf) -> Result<Tokenizer, CheckpointError> {
             "is absent, so the GGUF has no tokenizer",
         )),
     }
+}
+
+/// Whether every text begins with a token of the tokenizer's own, as `<s>` or `[CLS]`: whatever the words, so
+/// that is asked of what it makes of tokens.
+#[must_use]
+pub fn begins_texts(tokenizer: &Tokenizer) -> bool {
+    let text = Encoding::from_tokens(vec![Token::new(0, "a".to_owned(), (0, 1))], 0);
+    let made = tokenizer.post_process(text, None, true);
+    made.is_ok_and(|made| made.get_special_tokens_mask().first() == Some(&1))
 }
 
 /// Checks that every token has a row in an embedding table of `vocab_size` rows.

@@ -7,7 +7,7 @@ use super::super::kernel::{Gradients, Kernel};
 use super::super::known_answer;
 use super::{PROMPT, config, low_rank, plain, private, prompt, run, start};
 use crate::model::testing::{gemma3, gpt2, llama, random};
-use crate::model::{Config, Lm};
+use crate::model::{Config, Lm, PromptPlace};
 use crate::optim::{SplitMix64, read};
 use crate::prompt::SoftPrompt;
 use crate::task::{Example, Label};
@@ -66,7 +66,14 @@ fn loss(prompt: Option<&SoftPrompt>, examples: &[Example]) -> f64 {
 
 fn kernel(lm: &Arc<Lm>, examples: &[Example]) -> Kernel {
     let head = TaskHead::Open(Box::new(lm.whole_head()));
-    Kernel::new(Arc::clone(lm), head, examples, PROMPT).unwrap()
+    Kernel::new(
+        Arc::clone(lm),
+        head,
+        examples,
+        PROMPT,
+        PromptPlace::BeforeBos,
+    )
+    .unwrap()
 }
 
 fn numbers(gradients: Gradients) -> (Vec<f32>, Vec<f32>) {
@@ -87,7 +94,7 @@ fn losses_gradients_and_what_is_written_are_transformers() {
     let n = at.len() / d;
     let (expected, rest) = reference.split_at(2 * n * d);
     let head = TaskHead::Open(Box::new(lm.whole_head()));
-    let kernel = Kernel::new(Arc::clone(&lm), head, &examples, n).unwrap();
+    let kernel = Kernel::new(Arc::clone(&lm), head, &examples, n, PromptPlace::BeforeBos).unwrap();
     let leaf = Tensor::<2>::from_data(TensorData::new(at.clone(), [n, d]), lm.device());
     let (found, losses) = numbers(kernel.gradients(&leaf, &[0, 1], &[1.0, 1.0]));
     for (a, b) in found.iter().chain(&losses).zip(expected.iter().chain(rest)) {

@@ -136,7 +136,7 @@ fn attack(
     setup.config.optimizer = Optimizer::Sgd { momentum: 0.0 };
     let mut before = setup.initial.prompt().clone();
     let (lm, head) = (Arc::clone(&setup.lm), setup.head.clone());
-    let mut attack = Attack::new(planted, lm, head, before.num_virtual_tokens(), clip)?;
+    let mut attack = Attack::new(planted, lm, head, &before, clip)?;
     let mut tuner = pollster::block_on(Tuner::start(setup, None))?;
     let mut progress = Progress::new(*term, "audit", tuner.steps(), 0);
     while let Some(report) = pollster::block_on(tuner.step())? {

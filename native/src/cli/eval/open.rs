@@ -88,7 +88,7 @@ fn written(measured: &Measured<'_>) -> Result<Vec<Written>> {
     } = measured;
     let model = models::load(source, &args.device.open(term)?, args.dtype, term)?;
     if let Some(prompt) = prompt {
-        prompt.fits(&model.name, model.lm.config().embedding_size)?;
+        model.fits(prompt)?;
     }
     let virtual_tokens = prompt.as_ref().map_or(0, SoftPrompt::num_virtual_tokens);
     let encoder = model.encoder(task, virtual_tokens)?;
