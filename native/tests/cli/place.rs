@@ -128,7 +128,7 @@ fn logits_are_those_of_transformers() {
             let bytes = fs::read(fixtures.join(model).join(name)).unwrap();
             (name.to_owned(), Arc::new(bytes))
         };
-        let files = ["expected.safetensors", "behind.safetensors"].map(|name| bytes(name));
+        let files = ["expected.safetensors", "behind.safetensors"].map(bytes);
         let expected = Safetensors::open(files.into()).unwrap();
         let values = |name: &str, count: usize| {
             let all = expected.tensor(name).unwrap().into_f32();
