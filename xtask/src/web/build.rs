@@ -89,7 +89,8 @@ fn bind(program: &str, dist: &Path, path: &OsStr) -> Result<()> {
     let mut shrink = Command::new("wasm-opt");
     shell::run(
         shrink
-            .arg("-Oz")
+            // The second time finds what the first one left.
+            .args(["-Oz", "-Oz"])
             .args(FEATURES)
             .args([built.as_path(), Path::new("-o"), &shrunk]),
     )?;
