@@ -128,7 +128,8 @@ pub(crate) struct Args {
     )]
     micro_batch: usize,
 
-    /// auto, cpu, cuda[:i], wgpu[:i] or vulkan[:i]; several, as in cuda:0,cuda:1, share each step's micro-batches
+    /// auto, cpu, cuda[:i], wgpu[:i], vulkan[:i], or ws://host:port[/i], which a `post-native worker` lends; several,
+    /// as in cuda:0,cuda:1, share each step's micro-batches
     #[arg(
         long,
         visible_alias = "devices",
