@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 
 use anyhow::{Context, Result};
 
-use crate::device::{Devices, worker};
+use crate::device::{DeviceChoice, worker};
 use crate::failure::{Hint, Usage};
 use crate::term::Terminal;
 
@@ -27,9 +27,10 @@ pub(crate) struct Args {
         long,
         visible_alias = "devices",
         value_name = "DEVICES",
+        value_delimiter = ',',
         default_value = "auto"
     )]
-    device: Devices,
+    device: Vec<DeviceChoice>,
     /// Where to listen; anything but this machine itself lets others in, who need the word in POST_WORKER_TOKEN
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     address: IpAddr,
@@ -50,7 +51,8 @@ pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
         )))
         .hint("set POST_WORKER_TOKEN to a word that clients must know, too");
     }
-    let found = args.device.open(term)?;
+    let devices = args.device.iter().map(|choice| choice.open(term));
+    let devices = devices.collect::<Result<Vec<_>>>()?;
     let address = SocketAddr::new(args.address, args.port);
     let listener = TcpListener::bind(address)
         .with_context(|| format!("could not listen on {address}"))
@@ -59,5 +61,5 @@ pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
         "Listening on ws://{} (Ctrl-C ends it)",
         listener.local_addr()?
     ));
-    worker::serve(found.all(), listener)
+    worker::serve(devices, listener)
 }

@@ -1,6 +1,5 @@
 //! `--devices A,B`: devices that share the work of a step, those of other machines among them.
 
-use std::iter;
 use std::str::FromStr;
 
 use anyhow::{Error, Result};
@@ -62,11 +61,6 @@ impl Devices {
 }
 
 impl Found {
-    /// All of them, in the order in which they were named.
-    pub(crate) fn all(self) -> Vec<Device> {
-        iter::once(self.first).chain(self.others).collect()
-    }
-
     /// The error of work on them, with the worker that is at fault for it where one no longer answers.
     pub(crate) fn blame(&self, error: Error) -> Error {
         let gone = |(_, device): &&(Worker, Device)| device.sync().is_err();

@@ -36,6 +36,17 @@ fn begun(place: &Place, name: &str, fixture: &str) {
     fs::write(path, tokenizer.to_string()).unwrap();
 }
 
+/// Such a model, with a prompt that was tuned behind its `<s>`.
+fn tuned(name: &str, fixture: &str) -> Place {
+    let place = Place::new();
+    begun(&place, name, fixture);
+    let tune = TUNE.replace("@teacher", &format!("@{name}"));
+    place.done(&format!(
+        "{tune} --steps 2 --no-dp --prompt-place after-bos --run @tune"
+    ));
+    place
+}
+
 #[track_caller]
 fn stands(place: &Place, prompt: &str) -> Value {
     place.done(&format!("inspect @{prompt}"))["prompt_place"].take()
@@ -104,12 +115,7 @@ fn what_the_provider_chose_holds_all_the_way() {
 
 #[test]
 fn a_masked_models_prompt_stands_behind_its_first_token() {
-    let place = Place::new();
-    begun(&place, "masked", "roberta");
-    let tune = TUNE.replace("@teacher", "@masked");
-    place.done(&format!(
-        "{tune} --steps 2 --no-dp --prompt-place after-bos --run @tune"
-    ));
+    let place = tuned("masked", "roberta");
     place.done(&format!(
         "{TRANSFER} --student @masked --teacher @masked --prompt @tune/prompt --run @transfer"
     ));
@@ -164,12 +170,7 @@ fn logits_are_those_of_transformers() {
 /// Wherever the place is chosen, and wherever such a prompt is met.
 #[test]
 fn a_tokenizer_that_begins_no_text_has_no_such_place() {
-    let place = Place::new();
-    begun(&place, "begun", "llama");
-    let tune = TUNE.replace("@teacher", "@begun");
-    place.done(&format!(
-        "{tune} --steps 2 --no-dp --prompt-place after-bos --run @tune"
-    ));
+    let place = tuned("begun", "llama");
     let (with, without) = ("--prompt @tune/prompt", "--prompt-place after-bos");
     let data = "--task @toy.toml --data @rows.csv";
     for line in [
@@ -205,12 +206,7 @@ fn a_tokenizer_that_begins_no_text_has_no_such_place() {
 
 #[test]
 fn a_format_that_cannot_say_so_is_named_when_it_is_written() {
-    let place = Place::new();
-    begun(&place, "begun", "llama");
-    let tune = TUNE.replace("@teacher", "@begun");
-    place.done(&format!(
-        "{tune} --steps 2 --no-dp --prompt-place after-bos --run @tune"
-    ));
+    let place = tuned("begun", "llama");
     let export = |from: &str, out: &str| {
         let args = place.args(&format!(
             "export --prompt @{from} --out @{out} --model @begun"

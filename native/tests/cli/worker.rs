@@ -16,6 +16,8 @@ fn nobody_comes_in_without_a_word() {
 fn private_text_stays_on_this_machine() {
     let args = ["tune", "--student", "s", "--device", "ws://gpu:9000"];
     refused(&args, 2, &["ws://gpu:9000", "not encrypted"]);
+    let args = ["worker", "--devices", "cpu,ws://gpu:9000"];
+    refused(&args, 2, &["ws://gpu:9000", "not encrypted"]);
     refused(
         &["distill", "--devices", "ws://gpu"],
         2,
@@ -97,13 +99,14 @@ mod remote {
         let worker = worker(&place, "--device cpu", &[]);
         let address = worker.address.clone();
         let line = format!("{DISTILL} --steps 300 --run @run");
-        let child = Command::new(env!("CARGO_BIN_EXE_post-native"))
+        let mut child = Command::new(env!("CARGO_BIN_EXE_post-native"))
             .args(place.args(&format!("{line} --devices cpu,ws://{address}")))
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let metrics = place.path("run/metrics.jsonl");
         while fs::read_to_string(&metrics).map_or(0, |text| text.lines().count()) < 3 {
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
             std::thread::sleep(Duration::from_millis(5));
         }
         drop(worker);
