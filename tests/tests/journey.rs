@@ -10,6 +10,8 @@
 
 #[path = "journey/accessible.rs"]
 mod accessible;
+#[path = "journey/behind.rs"]
+mod behind;
 #[path = "journey/browser.rs"]
 mod browser;
 #[path = "journey/canary.rs"]

@@ -24,6 +24,7 @@ const FOCUS: &str = "
     const { top, bottom } = around.getBoundingClientRect();
     return {
       here: at.matches(arguments[0]),
+      what: at.outerHTML.slice(0, 100),
       seen: outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2 && bottom > 0 && top < innerHeight,
     };";
 
@@ -46,13 +47,11 @@ impl Browser {
     fn tab_to(&self, css: &str) {
         for _ in 0..STOPS {
             self.press(&[TAB]);
-            let mut focus = Value::Null;
-            let seen = format!("something to be seen where the keyboard is on the way to {css}");
-            self.until(&seen, || {
-                focus = self.script(FOCUS, &[css.into()]);
-                (focus["seen"] == true).then_some(())
-            });
-            if focus["here"] == true {
+            let focus = || self.script(FOCUS, &[css.into()]);
+            let at = focus();
+            let what = format!("the eye to find {} on the way to {css}", at["what"]);
+            self.until(&what, || (focus()["seen"] == true).then_some(()));
+            if at["here"] == true {
                 return;
             }
         }

@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::place;
 use super::student::{Model, TASK_FILE, table, tokenizer};
 
 /// The name of the task in the bundle.
@@ -13,6 +16,7 @@ pub(crate) const TASK: &str = "toy";
 /// Files in a folder that goes with them.
 pub(crate) struct Tiny {
     folder: TempDir,
+    tokenizer: Value,
 }
 
 impl Tiny {
@@ -20,9 +24,31 @@ impl Tiny {
     pub(crate) fn new(rows: usize) -> Self {
         let tiny = Self {
             folder: tempfile::tempdir().unwrap(),
+            tokenizer: tokenizer(),
         };
         fs::write(tiny.bundle(), Model::Llama.bundle()).unwrap();
         fs::write(tiny.table(), table(rows, "")).unwrap();
+        tiny
+    }
+
+    /// The same of a model whose texts all begin with one token; prompts are tuned behind it. The provider's
+    /// program made the bundle.
+    pub(crate) fn behind_bos(rows: usize) -> Self {
+        let mut tiny = Self::new(rows);
+        let part = |name: &str, id: &str| json!({ name: { "id": id, "type_id": 0 } });
+        tiny.tokenizer["post_processor"] = json!({
+            "type": "TemplateProcessing",
+            "single": [part("SpecialToken", "<unk>"), part("Sequence", "A")],
+            "pair": [part("Sequence", "A"), part("Sequence", "B")],
+            "special_tokens": { "<unk>": { "id": "<unk>", "ids": [0], "tokens": ["<unk>"] } },
+        });
+        let mut bundle = Command::new(place::post_native());
+        bundle.args(["bundle", "--name", "tiny", "--license", "MIT"]);
+        bundle.args(["--prompt-place", "after-bos", "--student"]);
+        bundle.arg(tiny.teacher()).arg("--task").arg(tiny.task());
+        bundle.arg("--out").arg(tiny.bundle());
+        let made = bundle.output().unwrap();
+        assert!(made.status.success(), "{made:?}");
         tiny
     }
 
@@ -41,7 +67,7 @@ impl Tiny {
         for name in ["config.json", "model.safetensors"] {
             fs::copy(fixture().join(name), folder.join(name)).unwrap();
         }
-        fs::write(folder.join("tokenizer.json"), tokenizer().to_string()).unwrap();
+        fs::write(folder.join("tokenizer.json"), self.tokenizer.to_string()).unwrap();
         folder
     }
 

@@ -195,6 +195,12 @@ mod tests {
     }
 
     #[test]
+    fn what_core_is_made_of_is_held_to_its_rules() {
+        let found = words(&planted("text/src/report/plot/a.rs", "use std::fs;\n"));
+        assert_eq!(found.len(), 1);
+    }
+
+    #[test]
     fn comments_tests_and_exceptions_are_free() {
         let text = "/// Unlike std::fs.\n#[cfg(test)]\nmod tests {\n    use std::fs;\n}\n";
         assert_eq!(words(&planted("core/src/a.rs", text)), []);
