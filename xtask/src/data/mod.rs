@@ -19,7 +19,7 @@ const TEST_ROWS: usize = 1000;
 /// Of which so many are left at least once each category is as frequent.
 const BALANCED_ROWS: usize = 700;
 /// Settings are chosen on so many rows of further films, never on the test rows.
-const DEV_ROWS: usize = 400;
+const DEV_ROWS: usize = 2000;
 /// The prompt is carried over with so many public passages; more than about a hundred are enough.
 const TRANSFER_ROWS: usize = 256;
 /// The student is distilled on so many others; the teacher reads each once, a sixth of a second on
