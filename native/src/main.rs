@@ -15,6 +15,7 @@ mod dtype;
 mod experiment;
 mod failure;
 mod files;
+mod findings;
 mod hub;
 mod ledgers;
 mod models;

@@ -4,6 +4,7 @@
 //! runs/<name>/config.toml       the merged settings; `--config` reads them back
 //!             metrics.jsonl     one JSON object per step that was logged
 //!             checkpoint.bin    where `--resume` goes on
+//!             seconds           what the run has taken so far, over all its calls
 //!             done.json         written last: the run is finished
 //! ```
 //! Every file is written beside its target and renamed, so a run killed at any moment leaves its
@@ -12,7 +13,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
@@ -51,16 +52,20 @@ pub(crate) enum Opened {
 #[derive(Debug)]
 pub(crate) struct RunFolder {
     path: PathBuf,
+    opened: Instant,
+    /// Seconds that earlier calls took.
+    before: f64,
 }
 
 /// Settings that a resumed run may change: they move the work, not the numbers asked for.
-const MAY_CHANGE: [&str; 3] = ["run", "device", "checkpoint_every"];
+const MAY_CHANGE: [&str; 4] = ["run", "device", "checkpoint_every", "states"];
 
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINT: &str = "checkpoint.bin";
 /// What `transfer` computed once.
 pub(crate) const CONSTANTS: &str = "constants.bin";
+const SECONDS: &str = "seconds";
 const DONE: &str = "done.json";
 
 impl RunArgs {
@@ -79,8 +84,10 @@ impl RunFolder {
     /// When it holds a run and neither `--resume` nor `--force` was given, when `--resume` meets
     /// other settings (they are named), or when it can't be written.
     pub(crate) fn open(path: &Path, settings: &Table, args: &RunArgs) -> Result<Opened> {
-        let run = Self {
+        let mut run = Self {
             path: path.to_owned(),
+            opened: Instant::now(),
+            before: 0.0,
         };
         match run.has(CONFIG) {
             true if args.force => run.clear()?,
@@ -90,6 +97,11 @@ impl RunFolder {
         }
         if run.has(DONE) {
             return Ok(Opened::Finished(run));
+        }
+        if run.has(SECONDS) {
+            let path = run.path(SECONDS);
+            let seconds = files::read_text(&path)?.trim().parse();
+            run.before = seconds.with_context(|| format!("{} is damaged", path.display()))?;
         }
         run.write(CONFIG, toml::to_string_pretty(settings)?.as_bytes())?;
         Ok(Opened::Ready(run))
@@ -135,7 +147,21 @@ impl RunFolder {
     /// # Errors
     /// See [`files::write_atomic`]; the earlier checkpoint is intact then.
     pub(crate) fn save_checkpoint(&self, bytes: &[u8]) -> Result<()> {
-        self.write(CHECKPOINT, bytes)
+        self.write(CHECKPOINT, bytes)?;
+        self.note_time()
+    }
+
+    /// Notes what the run has taken so far: a call that is killed later has taken that.
+    ///
+    /// # Errors
+    /// See [`files::write_atomic`].
+    pub(crate) fn note_time(&self) -> Result<()> {
+        self.write(SECONDS, self.seconds().to_string().as_bytes())
+    }
+
+    /// What the run has taken so far, over all its calls.
+    fn seconds(&self) -> f64 {
+        self.before + self.opened.elapsed().as_secs_f64()
     }
 
     /// The metrics of this run up to and with step `done`; later ones belong to steps that a
@@ -155,15 +181,17 @@ impl RunFolder {
         Ok(Metrics { path, file })
     }
 
-    /// Marks the run as finished, with the seconds it took, and drops the checkpoint.
+    /// Marks the run as finished, with the seconds that all its calls took, and drops the checkpoint.
     ///
     /// # Errors
     /// When the mark can't be written.
-    pub(crate) fn finish(&self, took: Duration, summary: &Value) -> Result<()> {
-        let done = json!({ "seconds": took.as_secs_f64(), "summary": summary });
+    pub(crate) fn finish(&self, summary: &Value) -> Result<()> {
+        let done = json!({ "seconds": self.seconds(), "summary": summary });
         self.write(DONE, serde_json::to_string_pretty(&done)?.as_bytes())?;
-        // A checkpoint that can't be removed costs space, not correctness.
-        let _ = fs::remove_file(self.path(CHECKPOINT));
+        for name in [CHECKPOINT, SECONDS] {
+            // What can't be removed costs space, not correctness.
+            let _ = fs::remove_file(self.path(name));
+        }
         Ok(())
     }
 
@@ -172,7 +200,7 @@ impl RunFolder {
     }
 
     fn clear(&self) -> Result<()> {
-        for name in [DONE, CHECKPOINT, METRICS, CONFIG, CONSTANTS] {
+        for name in [DONE, CHECKPOINT, SECONDS, METRICS, CONFIG, CONSTANTS] {
             if self.has(name) {
                 let path = self.path(name);
                 fs::remove_file(&path)
@@ -292,13 +320,39 @@ mod tests {
         };
         assert_eq!(run.checkpoint().unwrap().unwrap(), b"at 3");
 
-        run.finish(Duration::from_secs(1), &Value::Null).unwrap();
+        run.finish(&Value::Null).unwrap();
         assert!(error(open(5, false, false)).contains("finished run"));
         assert!(matches!(open(5, true, false).unwrap(), Opened::Finished(_)));
         let Opened::Ready(run) = open(6, false, true).unwrap() else {
             panic!("forced")
         };
         assert!(run.checkpoint().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_resumed_run_took_what_all_its_calls_took() {
+        let dir = tempfile::tempdir().unwrap();
+        let open =
+            |resume, force| match RunFolder::open(dir.path(), &settings(5), &args(resume, force))
+                .unwrap()
+            {
+                Opened::Ready(run) => run,
+                Opened::Finished(_) => panic!("it is not finished"),
+            };
+        let mut run = open(false, false);
+        run.before = 100.0;
+        run.save_checkpoint(b"at 3").unwrap();
+        let run = open(true, false);
+        assert!(run.seconds() >= 100.0, "{}", run.seconds());
+        assert!(
+            open(false, true).seconds() < 100.0,
+            "a forced run begins anew"
+        );
+        run.note_time().unwrap();
+        open(true, false).finish(&Value::Null).unwrap();
+        let done: Value = serde_json::from_slice(&files::read(&run.path(DONE)).unwrap()).unwrap();
+        assert!(done["seconds"].as_f64().unwrap() >= 100.0, "{done}");
+        assert!(!run.has(SECONDS));
     }
 
     #[test]

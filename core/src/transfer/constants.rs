@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use burn::tensor::{Tensor, TensorData};
+use sha2::{Digest as _, Sha256};
 
 use super::TransferError;
 use crate::model::{Lm, TokenBatch};
@@ -11,6 +12,7 @@ use crate::prompt::SoftPrompt;
 use crate::task::Example;
 
 const KIND: &str = "post.transfer.constants";
+const STATES: &str = "post.transfer.states";
 
 /// z_t, z_s and z_s^p of the public examples (method §3), kept as last hidden states.
 ///
@@ -30,6 +32,8 @@ pub struct Constants {
     student: Vec<f32>,
     /// h_s^p, `[places, d]` of the student, with its prompt.
     prompted: Vec<f32>,
+    /// h_t of all examples, where an earlier run left them; empty otherwise.
+    recalled: Vec<f32>,
     done: usize,
 }
 
@@ -106,6 +110,7 @@ impl Constants {
             teacher: Vec::new(),
             student: Vec::new(),
             prompted: Vec::new(),
+            recalled: Vec::new(),
             done: 0,
         })
     }
@@ -147,9 +152,14 @@ impl Constants {
         let data = TensorData::new(prompt.embeddings().to_vec(), [n, prompt.token_dim()]);
         let virtual_tokens = Tensor::<2>::from_data(data, student.device());
 
-        let (tokens, places) = self.read_by_teacher.batch(&indices);
-        let input = teacher.embed(&tokens);
-        let of_teacher = read(teacher.hidden_within(&input, &places)).await?;
+        let of_teacher = match self.recalled(&next, teacher) {
+            Some(known) => known.to_vec(),
+            None => {
+                let (tokens, places) = self.read_by_teacher.batch(&indices);
+                let input = teacher.embed(&tokens);
+                read(teacher.hidden_within(&input, &places)).await?
+            }
+        };
         let (tokens, places) = self.read_by_student.batch(&indices);
         let input = student.embed(&tokens);
         let of_student = read(student.hidden_within(&input, &places)).await?;
@@ -160,6 +170,51 @@ impl Constants {
         self.student.extend(of_student);
         self.prompted.extend(of_prompted);
         self.done = next.end;
+        Ok(())
+    }
+
+    fn recalled(&self, examples: &Range<usize>, teacher: &Lm) -> Option<&[f32]> {
+        let d = teacher.config().embedding_size;
+        let places = self.starts[examples.start]..self.starts[examples.end];
+        self.recalled.get(places.start * d..places.end * d)
+    }
+
+    /// What tells the examples, as the teacher reads them, from others.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut hasher = Sha256::new();
+        let texts = &self.read_by_teacher;
+        for (ids, places) in texts.ids.iter().zip(&texts.places) {
+            for number in [ids.len(), places.start, places.end] {
+                hasher.update((number as u64).to_le_bytes());
+            }
+            ids.iter().for_each(|id| hasher.update(id.to_le_bytes()));
+        }
+        format!("{:x}", hasher.finalize())
+    }
+
+    /// h_t of all examples once all are known, for a later run with the same teacher and examples, whatever its
+    /// student and prompt.
+    #[must_use]
+    pub fn teacher_states(&self) -> Option<Vec<u8>> {
+        (self.done == self.len()).then(|| {
+            let state = State::new(STATES).with_field("examples", self.fingerprint());
+            state
+                .with_tensor("teacher", self.teacher.clone())
+                .to_bytes()
+        })
+    }
+
+    /// Takes up [`teacher_states`](Self::teacher_states) of the same teacher, whose width is `width`.
+    ///
+    /// # Errors
+    /// [`TransferError::State`] when the bytes are damaged or belong to other examples.
+    pub fn recall(&mut self, bytes: &[u8], width: usize) -> Result<(), TransferError> {
+        let mut state = State::from_bytes(bytes, STATES)?;
+        if state.field::<String>("examples")? != self.fingerprint() {
+            return Err(crate::optim::StateError::Settings.into());
+        }
+        self.recalled = state.take("teacher", self.starts[self.len()] * width)?;
         Ok(())
     }
 

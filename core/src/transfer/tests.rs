@@ -309,6 +309,35 @@ fn constants_go_on_where_they_were() {
 }
 
 #[test]
+fn what_the_teacher_said_of_the_rows_serves_other_prompts() {
+    let (teacher, student) = models();
+    let whole = |mut constants: Constants, teacher: &Lm, seed: u64| {
+        while constants.done() < constants.len() {
+            block_on(constants.extend(&student, teacher, &prompt(seed), 5)).unwrap();
+        }
+        constants.checkpoint()
+    };
+    let rows = || Constants::new(&examples(14), &examples(14)).unwrap();
+    let mut partly = rows();
+    block_on(partly.extend(&student, &teacher, &prompt(8), 5)).unwrap();
+    assert!(partly.teacher_states().is_none(), "nine are missing");
+    let states = constants(5).teacher_states().unwrap();
+    let mut recalling = rows();
+    recalling.recall(&states, 20).unwrap();
+    // Another teacher would say something else: it is not asked.
+    let other = random(&llama(), 2);
+    assert_eq!(whole(recalling, &other, 9), whole(rows(), &teacher, 9));
+    assert_ne!(whole(rows(), &other, 9), whole(rows(), &teacher, 9));
+    let mut fewer = Constants::new(&examples(13), &examples(13)).unwrap();
+    assert!(matches!(
+        fewer.recall(&states, 20),
+        Err(TransferError::State(StateError::Settings))
+    ));
+    assert!(rows().recall(&states, 19).is_err());
+    assert!(rows().recall(&constants(5).checkpoint(), 20).is_err());
+}
+
+#[test]
 fn what_cannot_be_transferred_is_said() {
     assert!(matches!(
         Constants::new(&[], &[]),

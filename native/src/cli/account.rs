@@ -129,6 +129,7 @@ fn plot(path: &Path, event: Event, epsilon: f64) -> Result<()> {
     let axis = |label: &str, log| Axis {
         label: label.to_owned(),
         log,
+        ..Axis::default()
     };
     let chart = LineChart {
         id: "privacy-curve".to_owned(),

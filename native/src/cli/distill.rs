@@ -2,7 +2,6 @@
 
 use std::iter;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::ArgMatches;
@@ -171,6 +170,10 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = Dtype::F32, help_heading = "Running")]
     #[serde(default, skip_serializing_if = "Dtype::is_f32")]
     dtype: Dtype,
+    /// Folder for the teacher's hidden states, which several runs with one teacher on the same text then share
+    /// [default: the run folder]
+    #[arg(long, value_name = "FOLDER", help_heading = "Running")]
+    states: Option<PathBuf>,
     /// Steps between checkpoints
     #[arg(
         long,
@@ -211,11 +214,10 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
             return say(&run.summary()?, args.json);
         }
     };
-    let started = Instant::now();
     let devices = args.device.open(term)?;
     let summary =
         work(&args, &source, &devices, &run, term).map_err(|error| devices.blame(error))?;
-    run.finish(started.elapsed(), &summary)?;
+    run.finish(&summary)?;
     say(&summary, args.json)
 }
 
@@ -276,7 +278,10 @@ fn start(
     };
     let copies = others.iter().map(|device| teacher.lm.on(device));
     let teachers: Vec<Lm> = iter::once(Lm::clone(&teacher.lm)).chain(copies).collect();
-    let states = states::of(&teachers, &of, &corpus, args.micro_batch, run, term)?;
+    let states = {
+        let place = (run, args.states.as_deref());
+        states::of(&teachers, &of, &corpus, args.micro_batch, place, term)?
+    };
     drop(teachers);
     let blocks = blocks(args, &teacher.lm);
     let tokenizer = teacher.tokenizer.clone();

@@ -6,14 +6,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use post_core::report::Table;
 
-use super::{distill, eval, transfer, tune};
-use crate::experiment::{Config, Events, Inputs, Job, Plan, Pool, Results, gather, page, table};
+use super::{audit, bench, distill, eval, transfer, tune};
+use crate::experiment::{
+    Config, Events, Inputs, Job, Plan, Pool, Results, gather, page, table, tables,
+};
 use crate::failure::hinted;
 use crate::progress::Board;
 use crate::term::{self, Terminal};
 use crate::{config, files};
 
 /// Run a grid of teachers, students, tasks, public sets, ε, α and seeds, and print the table
+///
+/// Beside accuracies it attacks the runs ([audits.lira], [audits.canaries], [audits.min-k]) and measures what each
+/// pair of models costs ([bench]), where its file says so.
 ///
 /// Each job is one call of this program in a folder of its own, named by what its numbers depend on: what
 /// several cells need is done once, and what was done is not done again. Results go to RUN/results.jsonl
@@ -25,7 +30,7 @@ Examples:
   What it would run:
     post-native experiment experiments/smollm2/baselines.toml --dry-run
   On two GPUs, one job on each:
-    post-native experiment experiments/paper/sst2.toml --devices cuda:0,cuda:1
+    post-native experiment experiments/paper/roberta-base.toml --devices cuda:0,cuda:1
 
 Killed? Run the same command again: it goes on at the last step of each job.
 Private runs are entered in a ledger of their own each: this is for measuring, not for handing prompts out.")]
@@ -74,8 +79,14 @@ pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
         check(job).with_context(|| format!("{}: {}", args.config.display(), job.command))?;
     }
     if args.check {
-        let (jobs, rows) = (plan.jobs.len(), plan.rows.len());
-        return Ok(term::data(format!("{jobs} jobs for {rows} numbers"))?);
+        let (jobs, rows, probes) = (plan.jobs.len(), plan.rows.len(), plan.probes.len());
+        let beside = match probes {
+            0 => String::new(),
+            _ => format!(" and {probes} attacks and measurements"),
+        };
+        return Ok(term::data(format!(
+            "{jobs} jobs for {rows} numbers{beside}"
+        ))?);
     }
     let folder = folder(args);
     let places = (0..args.jobs).flat_map(|_| args.devices.iter().cloned());
@@ -104,8 +115,8 @@ pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
     watch.board.clear();
     let results = watch.publish()?;
     match args.json {
-        true => term::json(&results.rows)?,
-        false => term::data(table(&gather(&results.rows)).to_text())?,
+        true => term::json(&results.lines())?,
+        false => term::data(text(&results)?)?,
     }
     term.note(format!("the report is {}", folder.join(REPORT).display()));
     match failed {
@@ -115,6 +126,18 @@ pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
             "mend what their log.txt names, and run the same command again",
         )),
     }
+}
+
+/// The tables.
+fn text(results: &Results) -> Result<String> {
+    let mut text = Vec::new();
+    if !results.rows.is_empty() {
+        text.push(table(&gather(&results.rows)).to_text());
+    }
+    for (caption, table) in tables(&results.findings)? {
+        text.push(format!("{caption}\n{}", table.to_text()));
+    }
+    Ok(text.join("\n"))
 }
 
 const RESULTS: &str = "results.jsonl";
@@ -134,6 +157,8 @@ fn check(job: &Job) -> Result<()> {
         "distill" => config::check::<distill::Args>(settings),
         "tune" => config::check::<tune::Args>(settings),
         "transfer" => config::check::<transfer::Args>(settings),
+        "bench" => config::check::<bench::Args>(settings),
+        audit if audit.starts_with("audit") => audit::check(audit, settings),
         _ => config::check::<eval::Args>(settings),
     }
 }
@@ -184,8 +209,7 @@ impl Watch<'_> {
     fn publish(&self) -> Result<Results> {
         let results = Results::read(self.plan, self.pool)?;
         results.write(&self.pool.folder.join(RESULTS))?;
-        let groups = gather(&results.rows);
-        let page = page(self.title, &groups, self.settings, self.failed);
+        let page = page(self.title, &results, self.settings, self.failed)?;
         files::write_atomic(&self.pool.folder.join(REPORT), page.as_bytes())?;
         Ok(results)
     }

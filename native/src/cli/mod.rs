@@ -110,7 +110,7 @@ pub(crate) fn dispatch(
         Command::Worker(args) => worker::run(&args, term),
         Command::Ledger(args) => ledger::run(&args, term),
         Command::Audit(args) => audit::run(args, typed, term),
-        Command::Bench(args) => bench::run(&args, term),
+        Command::Bench(args) => bench::run(args, matches, term),
         Command::Inspect(args) => inspect::run(&args),
         Command::Completions(args) => completions::run(&args),
     }

@@ -206,6 +206,7 @@ fn curve(name: &str, points: Vec<(f64, f64)>) -> LineChart {
     let axis = |label: &str| Axis {
         label: label.into(),
         log: false,
+        ..Axis::default()
     };
     LineChart {
         id: format!("loss-{name}"),

@@ -23,6 +23,7 @@ use crate::models::{self, Loaded};
 use crate::progress::Progress;
 use crate::run::{CONSTANTS, Opened, RunArgs, RunFolder};
 use crate::source::ModelSource;
+use crate::states::{self, Of};
 use crate::term::{self, Terminal};
 use crate::{config, data, files, prompts};
 
@@ -142,6 +143,10 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = Dtype::F32, help_heading = "Running")]
     #[serde(default, skip_serializing_if = "Dtype::is_f32")]
     dtype: Dtype,
+    /// Folder for the teacher's hidden states of the public rows, which transfers of several prompts to one teacher
+    /// then share
+    #[arg(long, value_name = "FOLDER", help_heading = "Running")]
+    states: Option<PathBuf>,
     /// Steps between checkpoints
     #[arg(
         long,
@@ -210,13 +215,12 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
             return say(&run.summary()?, args.json);
         }
     };
-    let started = Instant::now();
     let devices = args.device.open(term)?;
     let models = [&student, &teacher];
     let (prompt, inputs) = work(&args, models, (prompt, task), &devices, &run, term)
         .map_err(|error| devices.blame(error))?;
     let summary = release(&prompt, &inputs, &from, &run.path("prompt"))?;
-    run.finish(started.elapsed(), &summary)?;
+    run.finish(&summary)?;
     say(&summary, args.json)
 }
 
@@ -342,6 +346,19 @@ fn constants(args: &Args, inputs: &Inputs, run: &RunFolder, term: &Terminal) -> 
             .resume(&files::read(&kept)?, widths)
             .hint("start anew with --force")?;
     }
+    let source = config::required(args.teacher.clone(), "teacher")?;
+    let of = Of {
+        source: &source,
+        dtype: args.dtype,
+    };
+    if let Some(folder) = &args.states {
+        states::recall(
+            &mut constants,
+            &of,
+            teacher.lm.config().embedding_size,
+            folder,
+        )?;
+    }
     let total = constants.len() as u64;
     let mut progress = Progress::new(*term, "public rows", total, constants.done() as u64);
     let mut since = Instant::now();
@@ -356,6 +373,9 @@ fn constants(args: &Args, inputs: &Inputs, run: &RunFolder, term: &Terminal) -> 
     }
     progress.finish();
     files::write_atomic(&kept, &constants.checkpoint())?;
+    if let Some(folder) = &args.states {
+        states::leave(&constants, &of, folder)?;
+    }
     Ok(constants)
 }
 

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use clap::{ArgMatches, ValueEnum};
@@ -240,14 +239,13 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     };
     let rows = data::rows(files, &task, Labels::Required, term)?;
     let student = load(&args, &source, term)?;
-    let started = Instant::now();
     let checkpoint = run.checkpoint()?;
     let mut tuner = start(&args, &student, &task, &rows, checkpoint.as_deref(), term)?;
     drive(&mut tuner, &run, args.checkpoint_every, term)?;
     let tuned = tuner.0.finish()?;
     let folder = run.path("prompt");
     let summary = release(tuned, &folder, &source, &student, &task, term)?;
-    run.finish(started.elapsed(), &summary)?;
+    run.finish(&summary)?;
     say(&summary, args.json)
 }
 

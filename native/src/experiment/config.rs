@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
 use super::methods::Method;
+use super::probes::Probe;
 use crate::failure::{Hint, Usage};
 use crate::files;
 use crate::source::ModelSource;
@@ -19,6 +20,7 @@ pub(crate) struct Config {
     /// What the report calls it.
     pub(crate) title: String,
     /// What is measured in each cell.
+    #[serde(default)]
     pub(crate) methods: Vec<Method>,
     /// The axes.
     #[serde(default)]
@@ -41,6 +43,21 @@ pub(crate) struct Config {
     /// Settings of `post-native eval`.
     #[serde(default)]
     pub(crate) eval: Table,
+    /// Which attacks are made, and their settings.
+    #[serde(default)]
+    pub(crate) audits: Audits,
+    /// Settings of `post-native bench`, which then measures each pair of models.
+    pub(crate) bench: Option<Table>,
+}
+
+/// Settings of `post-native audit`: `lira` and `canaries` have them over those of `tune`, and attack each run on a
+/// student; `min-k` attacks each student.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Audits {
+    pub(crate) lira: Option<Table>,
+    pub(crate) canaries: Option<Table>,
+    pub(crate) min_k: Option<Table>,
 }
 
 /// The axes of the grid; an axis that is left out has everything that is named, or one value.
@@ -176,17 +193,42 @@ impl Config {
         Ok(config)
     }
 
+    /// What is measured beside accuracies, with its settings.
+    pub(super) fn probes(&self) -> impl Iterator<Item = (Probe, &Table)> {
+        let Audits {
+            lira,
+            canaries,
+            min_k,
+        } = &self.audits;
+        let all = [
+            (Probe::Lira, lira),
+            (Probe::Canaries, canaries),
+            (Probe::MinK, min_k),
+            (Probe::Bench, &self.bench),
+        ];
+        all.into_iter()
+            .filter_map(|(probe, settings)| Some((probe, settings.as_ref()?)))
+    }
+
     fn check(&self) -> Result<()> {
         let some = |what: &str, there| match there {
             true => Ok(()),
             false => Err(Usage(format!("an experiment needs {what}"))),
         };
-        some("a method", !self.methods.is_empty())?;
+        let probes = self.probes().next().is_some();
+        some(
+            "a method, [audits.…] or [bench]",
+            probes || !self.methods.is_empty(),
+        )?;
         some("a [teachers.NAME]", !self.teachers.is_empty())?;
         some("a [tasks.NAME]", !self.tasks.is_empty())?;
         let needs = |need: fn(Method) -> bool| self.methods.iter().any(|&method| need(method));
-        let students = !needs(Method::needs_student) || !self.students.is_empty();
-        some("a [students.NAME] for its methods", students)?;
+        let students = probes || needs(Method::needs_student);
+        let students = !students || !self.students.is_empty();
+        some(
+            "a [students.NAME] for its methods, audits or bench",
+            students,
+        )?;
         let publics = !needs(Method::needs_public) || !self.publics.is_empty();
         some("a [publics.NAME] for its methods", publics)?;
         for (name, student) in &self.students {

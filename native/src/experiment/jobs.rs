@@ -10,6 +10,7 @@ use toml::{Table, Value};
 use super::config::{Config, Epsilon, Public, overlay, with_file};
 use super::grid::{Cell, Coordinates, cells};
 use super::methods::Method;
+use super::probes::{Probe, Probed};
 use super::table::cell;
 use crate::failure::Usage;
 use crate::source::ModelSource;
@@ -51,11 +52,12 @@ pub(crate) struct Planned {
     pub(crate) training: Vec<String>,
 }
 
-/// All jobs, those first that others need, and all rows of the table.
+/// All jobs, those first that others need, all rows of the table, and what is measured beside them.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) jobs: Vec<Job>,
     pub(crate) rows: Vec<Planned>,
+    pub(crate) probes: Vec<Probed>,
 }
 
 /// Hashes of the files that jobs read, so that a changed file makes new jobs.
@@ -85,6 +87,11 @@ impl Plan {
         for cell in cells(config) {
             for &method in &config.methods {
                 planner.row(&cell, method)?;
+            }
+        }
+        for cell in cells(config) {
+            for (probe, own) in config.probes() {
+                planner.probe(&cell, probe, own)?;
             }
         }
         Ok(planner.plan)
@@ -167,7 +174,46 @@ impl Planner<'_> {
         self.job("eval", settings, needs, what)
     }
 
+    fn probe(&mut self, cell: &Cell, probe: Probe, own: &Table) -> Result<()> {
+        let coordinates = probe.coordinates(cell);
+        let same = |other: &Probed| other.probe == probe && other.coordinates == coordinates;
+        if self.plan.probes.iter().any(same) {
+            return Ok(());
+        }
+        let (mut settings, mut needs) = (Table::new(), Vec::new());
+        match probe {
+            Probe::Lira | Probe::Canaries => {
+                (settings, needs) = self.tuning(cell, On::Student, cell.epsilon)?;
+            }
+            Probe::MinK => self.student(cell, &mut settings, &mut needs, "model")?,
+            Probe::Bench => {
+                self.student(cell, &mut settings, &mut needs, "student")?;
+                self.teacher(cell, &mut settings, "teacher")?;
+            }
+        }
+        overlay(&mut settings, &with_file(own)?);
+        let job = self.job(probe.command(), settings, needs, told(&coordinates))?;
+        self.plan.probes.push(Probed {
+            probe,
+            coordinates,
+            job,
+        });
+        Ok(())
+    }
+
     fn tune(&mut self, cell: &Cell, on: On, epsilon: Epsilon) -> Result<String> {
+        let (settings, needs) = self.tuning(cell, on, epsilon)?;
+        let method = match on {
+            On::Student => Method::Student,
+            On::Teacher => Method::TeacherTuned,
+        };
+        let mut coordinates = cell.coordinates(method);
+        coordinates.insert("epsilon".into(), epsilon.coordinate());
+        self.job("tune", settings, needs, told(&coordinates))
+    }
+
+    /// Settings of a tuning run, and what it needs.
+    fn tuning(&mut self, cell: &Cell, on: On, epsilon: Epsilon) -> Result<(Table, Vec<Need>)> {
         let (tune, task) = (&self.config.tune, &self.config.tasks[&cell.task]);
         let mut settings = with_file(&tune.all)?;
         overlay(
@@ -190,19 +236,11 @@ impl Planner<'_> {
         settings.insert("task".into(), task.task.as_str().into());
         settings.insert("data".into(), paths(&task.train));
         let mut needs = Vec::new();
-        let method = match on {
-            On::Student => {
-                self.student(cell, &mut settings, &mut needs, "student")?;
-                Method::Student
-            }
-            On::Teacher => {
-                self.teacher(cell, &mut settings, "student")?;
-                Method::TeacherTuned
-            }
-        };
-        let mut coordinates = cell.coordinates(method);
-        coordinates.insert("epsilon".into(), epsilon.coordinate());
-        self.job("tune", settings, needs, told(&coordinates))
+        match on {
+            On::Student => self.student(cell, &mut settings, &mut needs, "student")?,
+            On::Teacher => self.teacher(cell, &mut settings, "student")?,
+        }
+        Ok((settings, needs))
     }
 
     /// By training on public rows, or by relative representation alone.
@@ -283,7 +321,8 @@ impl Planner<'_> {
             text += &format!("{} = {}/{}\n", need.setting, need.job, need.file);
         }
         text += &self.inputs.of(&settings)?;
-        let name = format!("{command}-{}", &sha256(text.as_bytes())[..DIGITS]);
+        let words = command.replace(' ', "-");
+        let name = format!("{words}-{}", &sha256(text.as_bytes())[..DIGITS]);
         if self.plan.job(&name).is_none() {
             self.plan.jobs.push(Job {
                 name: name.clone(),
@@ -327,7 +366,10 @@ impl Inputs {
         }
         for (name, value) in settings {
             match (name.as_str(), value) {
-                ("data" | "public" | "text" | "calibrate", Value::Array(patterns)) => {
+                (
+                    "data" | "public" | "text" | "calibrate" | "members" | "others",
+                    Value::Array(patterns),
+                ) => {
                     let patterns = patterns.iter().filter_map(Value::as_str);
                     let patterns: Vec<PathBuf> = patterns.map(PathBuf::from).collect();
                     for path in post_data::files::expand(&patterns)? {

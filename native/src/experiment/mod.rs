@@ -3,6 +3,7 @@
 //! ```text
 //! config (TOML) → cells of the grid → rows (a method in a cell) → jobs → done.json … → results, report
 //! ```
+//! Attacks on the runs and what a pair of models costs (`probes`) are jobs beside them, with tables of their own.
 //! A job's name is a hash of everything that its numbers depend on, so cells that ask for the same thing
 //! share it, and a job that was done is not done again, whatever else changed in the grid.
 
@@ -12,6 +13,7 @@ mod jobs;
 mod methods;
 mod page;
 mod pool;
+mod probes;
 mod results;
 mod table;
 
@@ -19,5 +21,6 @@ pub(crate) use config::Config;
 pub(crate) use jobs::{Inputs, Job, Plan};
 pub(crate) use page::page;
 pub(crate) use pool::{Events, Pool};
+pub(crate) use probes::tables;
 pub(crate) use results::Results;
 pub(crate) use table::{gather, table};

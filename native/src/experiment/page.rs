@@ -2,19 +2,38 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Result;
 use post_core::report::{
     Align, Axis, Bar, BarChart, Block, LineChart, Section, Series, Table, html,
 };
+use toml::Value;
 
 use super::methods::Method;
-use super::table::{Group, axes, cell, number, table};
+use super::probes;
+use super::results::Results;
+use super::table::{Group, axes, cell, gather, number, table};
 
 /// More bars than these are a table's business.
 const MOST_BARS: usize = 40;
 
 /// The page. `settings` is the experiment's file, `failed` how many jobs failed.
-pub(crate) fn page(title: &str, groups: &[Group], settings: &str, failed: usize) -> String {
-    let mut sections = vec![accuracies(groups, failed)];
+///
+/// # Errors
+/// When a finding can't be read.
+pub(crate) fn page(
+    title: &str,
+    results: &Results,
+    settings: &str,
+    failed: usize,
+) -> Result<String> {
+    let groups = &gather(&results.rows);
+    let mut sections = Vec::new();
+    if failed > 0 {
+        sections.push(incomplete(failed));
+    }
+    if !groups.is_empty() {
+        sections.push(accuracies(groups));
+    }
     let lines: Vec<Block> = axes(groups)
         .iter()
         .filter_map(|axis| along(groups, axis))
@@ -25,24 +44,27 @@ pub(crate) fn page(title: &str, groups: &[Group], settings: &str, failed: usize)
             blocks: lines,
         });
     }
-    sections.extend([
-        costs(groups),
-        privacy(groups),
-        Section {
-            heading: "Settings".into(),
-            blocks: vec![Block::Code(settings.to_owned())],
-        },
-    ]);
-    html(title, &sections)
+    if !groups.is_empty() {
+        sections.extend([costs(groups), privacy(groups)]);
+    }
+    sections.extend(probes::sections(&results.findings)?);
+    sections.push(Section {
+        heading: "Settings".into(),
+        blocks: vec![Block::Code(settings.to_owned())],
+    });
+    Ok(html(title, &sections))
 }
 
-fn accuracies(groups: &[Group], failed: usize) -> Section {
-    let mut blocks = Vec::new();
-    if failed > 0 {
-        blocks.push(Block::Notice(format!(
-            "{failed} jobs failed: what is shown is not the whole experiment"
-        )));
+fn incomplete(failed: usize) -> Section {
+    let text = format!("{failed} jobs failed: what is shown is not the whole experiment");
+    Section {
+        heading: "Not complete".into(),
+        blocks: vec![Block::Notice(text)],
     }
+}
+
+fn accuracies(groups: &[Group]) -> Section {
+    let mut blocks = Vec::new();
     if groups.len() <= MOST_BARS {
         let axes = axes(groups);
         let mut methods: Vec<Method> = groups.iter().map(|group| group.method).collect();
@@ -93,50 +115,102 @@ fn along(groups: &[Group], axis: &str) -> Option<Block> {
         .collect();
     let mut lines: BTreeMap<String, Vec<(f64, &Group)>> = BTreeMap::new();
     for group in groups {
-        if let Some(x) = group.coordinates.get(axis).and_then(number) {
-            lines
-                .entry(name(group, &others))
-                .or_default()
-                .push((x, group));
+        if let Some(value) = group.coordinates.get(axis).and_then(position) {
+            let line = lines.entry(name(group, &others)).or_default();
+            line.push((value, group));
         }
     }
     lines.retain(|_, points| points.len() > 1);
+    let values = lines.values().flatten().map(|point| point.0);
+    let scale = Places::of(values.collect())?;
     let series = lines.into_iter().map(|(name, mut points)| {
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let band = |&(x, group): &(f64, &Group)| (x, group.accuracy.low, group.accuracy.high);
-        Series {
-            name,
-            points: points
-                .iter()
-                .map(|(x, group)| (*x, group.accuracy.accuracy))
-                .collect(),
-            band: points.iter().map(band).collect(),
-        }
-    });
-    let series: Vec<Series> = series.collect();
-    if series.is_empty() {
-        return None;
-    }
-    let smallest = series
-        .iter()
-        .flat_map(|line| &line.points)
-        .map(|point| point.0);
-    let (low, high) = smallest.fold((f64::MAX, 0.0f64), |(low, high), x| {
-        (low.min(x), high.max(x))
+        let points = points
+            .into_iter()
+            .map(|(value, group)| (scale.of_value(value), group.accuracy));
+        let (points, band) = points
+            .map(|(x, found)| ((x, found.accuracy), (x, found.low, found.high)))
+            .unzip();
+        Series { name, points, band }
     });
     Some(Block::Lines(LineChart {
         id: format!("along-{axis}"),
         title: format!("Accuracy by {axis}"),
-        x: Axis {
-            label: axis.to_owned(),
-            log: low > 0.0 && high > 20.0 * low,
-        },
+        series: series.collect(),
+        x: scale.axis(axis),
         y: Axis {
             label: "accuracy".into(),
-            log: false,
+            ..Axis::default()
         },
-        series,
     }))
+}
+
+/// A coordinate as a number, an ε without privacy among them.
+fn position(value: &Value) -> Option<f64> {
+    match value.as_str() {
+        Some("inf") => Some(f64::INFINITY),
+        _ => number(value),
+    }
+}
+
+/// More ticks than these would touch.
+const MOST_TICKS: usize = 8;
+
+/// Where an axis's values stand: ∞ a step behind the others.
+struct Places {
+    log: bool,
+    /// In their order, each once.
+    values: Vec<f64>,
+    infinity: f64,
+}
+
+impl Places {
+    /// None without values.
+    fn of(mut values: Vec<f64>) -> Option<Self> {
+        values.sort_by(f64::total_cmp);
+        values.dedup();
+        let finite: Vec<f64> = values.iter().copied().filter(|x| x.is_finite()).collect();
+        let (low, high) = (*finite.first()?, *finite.last()?);
+        let log = low > 0.0 && high > 20.0 * low;
+        let steps = finite.len() as f64 - 1.0;
+        let infinity = match log {
+            true => high * (high / low).powf(1.0 / steps),
+            false if steps > 0.0 => high + (high - low) / steps,
+            false => high + high.abs().max(1.0),
+        };
+        Some(Self {
+            log,
+            values,
+            infinity,
+        })
+    }
+
+    fn of_value(&self, value: f64) -> f64 {
+        if value.is_finite() {
+            value
+        } else {
+            self.infinity
+        }
+    }
+
+    fn axis(&self, label: &str) -> Axis {
+        let tick = |&value: &f64| {
+            let name = match value.is_finite() {
+                true => value.to_string(),
+                false => "∞".to_owned(),
+            };
+            (self.of_value(value), name)
+        };
+        let all = self.values.len() <= MOST_TICKS || self.values.contains(&f64::INFINITY);
+        Axis {
+            label: label.to_owned(),
+            log: self.log,
+            ticks: match all {
+                true => self.values.iter().map(tick).collect(),
+                false => Vec::new(),
+            },
+        }
+    }
 }
 
 /// What training took against what it gave.
@@ -167,10 +241,11 @@ fn costs(groups: &[Group]) -> Section {
         x: Axis {
             label: "seconds".into(),
             log: true,
+            ..Axis::default()
         },
         y: Axis {
             label: "accuracy".into(),
-            log: false,
+            ..Axis::default()
         },
         series: by_method.into_iter().map(line).collect(),
     };
@@ -206,39 +281,70 @@ fn privacy(groups: &[Group]) -> Section {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use post_core::task::Repeated;
     use post_core::task::metrics::Accuracy;
-    use toml::Value;
 
     use super::super::grid::Coordinates;
+    use super::super::results::Row;
     use super::*;
 
-    fn group(epsilon: f64, right: u64) -> Group {
-        Group {
+    fn row(epsilon: Value, right: u64) -> Row {
+        Row {
             method: Method::Post,
-            coordinates: Coordinates::from([("epsilon".to_owned(), Value::Float(epsilon))]),
-            accuracy: Repeated::of(&[Accuracy::of(right, 100).unwrap()]).unwrap(),
-            seconds: 30.0,
-            recovered: None,
+            shows_private_rows: false,
+            coordinates: Coordinates::from([("epsilon".to_owned(), epsilon)]),
+            accuracy: Accuracy::of(right, 100).unwrap(),
+            training_seconds: 30.0,
+            eval_seconds: 1.0,
+            job: String::new(),
         }
     }
 
+    fn groups(rows: &[(Value, u64)]) -> Vec<Group> {
+        let rows: Vec<Row> = rows
+            .iter()
+            .map(|(at, right)| row(at.clone(), *right))
+            .collect();
+        gather(&rows)
+    }
+
     #[test]
-    fn an_axis_of_numbers_is_drawn_in_its_order() {
-        let groups = [group(8.0, 70), group(1.0, 55), group(3.0, 60)];
-        let Some(Block::Lines(chart)) = along(&groups, "epsilon") else {
+    fn an_axis_of_numbers_is_drawn_in_its_order_and_without_privacy_behind_it() {
+        let all = [
+            (8.0.into(), 70),
+            ("inf".into(), 80),
+            (1.0.into(), 55),
+            (3.0.into(), 60),
+        ];
+        let Some(Block::Lines(chart)) = along(&groups(&all), "epsilon") else {
             panic!("no chart")
         };
         assert_eq!(
             chart.series[0].points,
-            [(1.0, 0.55), (3.0, 0.6), (8.0, 0.7)]
+            [(1.0, 0.55), (3.0, 0.6), (8.0, 0.7), (11.5, 0.8)]
         );
-        assert!(along(&groups[..1], "epsilon").is_none());
+        let names: Vec<&str> = chart.x.ticks.iter().map(|tick| tick.1.as_str()).collect();
+        assert_eq!(names, ["1", "3", "8", "∞"]);
+        let svg = chart.to_svg();
+        assert!(svg.contains(">∞<") && svg.contains(">3<"), "{svg}");
+        assert!(along(&groups(&all[..1]), "epsilon").is_none());
+    }
+
+    #[test]
+    fn one_budget_and_none_are_an_axis_too() {
+        let all = [(8.0.into(), 70), ("inf".into(), 80)];
+        let Some(Block::Lines(chart)) = along(&groups(&all), "epsilon") else {
+            panic!("no chart")
+        };
+        assert_eq!(chart.series[0].points, [(8.0, 0.7), (16.0, 0.8)]);
     }
 
     #[test]
     fn a_page_says_what_failed_and_how_it_was_made() {
-        let page = page("Films", &[group(8.0, 70)], "title = \"Films\"", 2);
+        let results = Results {
+            rows: vec![row(8.0.into(), 70)],
+            findings: Vec::new(),
+        };
+        let page = page("Films", &results, "title = \"Films\"", 2).unwrap();
         for part in [
             "2 jobs failed",
             "70.0 %",

@@ -23,6 +23,8 @@ const OUTPUT: &str = "output.json";
 const TICK: Duration = Duration::from_millis(200);
 /// Commands with a run folder of their own, whose checkpoints are small: one after each step.
 const STEPWISE: [&str; 2] = ["tune", "transfer"];
+/// Commands that compute a teacher's hidden states, which are the same for all jobs on the same text.
+const SHARING: [&str; 2] = ["distill", "transfer"];
 
 /// Where and how jobs run.
 pub(crate) struct Pool {
@@ -174,16 +176,9 @@ impl Pool {
     fn arguments(&self, job: &Job, device: &str) -> Vec<String> {
         let folder = self.place_of(&job.name);
         let settings = folder.join(SETTINGS).to_string_lossy().into_owned();
-        let mut words = [
-            job.command,
-            "--config",
-            &settings,
-            "--device",
-            device,
-            "--json",
-        ]
-        .map(str::to_owned)
-        .to_vec();
+        let flags = ["--config", &settings, "--device", device, "--json"];
+        let words = job.command.split(' ').chain(flags);
+        let mut words: Vec<String> = words.map(str::to_owned).collect();
         if has_run_folder(job) {
             let folder = folder.to_string_lossy().into_owned();
             words.extend(["--run".to_owned(), folder, "--resume".to_owned()]);
@@ -201,6 +196,9 @@ impl Pool {
         }
         if STEPWISE.contains(&job.command) {
             settings.insert("checkpoint_every".into(), 1.into());
+        }
+        if SHARING.contains(&job.command) {
+            settings.insert("states".into(), text(self.folder.join("states")).into());
         }
         if settings.contains_key("target_epsilon") {
             // What plays private data here must not use up the budget of anybody's real data.
@@ -242,7 +240,7 @@ impl Pool {
 }
 
 fn has_run_folder(job: &Job) -> bool {
-    job.command != "eval"
+    ["distill", "tune", "transfer", "audit lira"].contains(&job.command)
 }
 
 fn needs_any(job: &Job, names: &BTreeSet<&str>) -> bool {

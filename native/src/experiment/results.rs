@@ -1,4 +1,4 @@
-//! What was measured, one JSON object for each row of the table.
+//! What was measured, one JSON object for each row of the tables.
 
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use super::grid::Coordinates;
 use super::jobs::{Plan, Planned};
 use super::methods::Method;
 use super::pool::Pool;
+use super::probes::{self, Finding};
 use crate::files;
 
 /// A number with everything it depends on.
@@ -29,10 +30,19 @@ pub(crate) struct Row {
     pub(crate) job: String,
 }
 
-/// All rows so far.
+/// All that was measured so far.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
     pub(crate) rows: Vec<Row>,
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// A line of `results.jsonl`: with a `method` an accuracy, with a `probe` something else.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum Line<'a> {
+    Accuracy(&'a Row),
+    Finding(&'a Finding),
 }
 
 impl Results {
@@ -45,7 +55,15 @@ impl Results {
         for planned in &plan.rows {
             rows.extend(row(planned, pool)?);
         }
-        Ok(Self { rows })
+        let findings = probes::read(&plan.probes, pool)?;
+        Ok(Self { rows, findings })
+    }
+
+    /// As they are written and printed.
+    pub(crate) fn lines(&self) -> Vec<Line<'_>> {
+        let rows = self.rows.iter().map(Line::Accuracy);
+        rows.chain(self.findings.iter().map(Line::Finding))
+            .collect()
     }
 
     /// Writes them as JSON lines.
@@ -54,8 +72,8 @@ impl Results {
     /// When the file can't be written.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let mut lines = String::new();
-        for row in &self.rows {
-            lines += &serde_json::to_string(row)?;
+        for line in self.lines() {
+            lines += &serde_json::to_string(&line)?;
             lines.push('\n');
         }
         files::write_atomic(path, lines.as_bytes())

@@ -62,7 +62,7 @@ pub(crate) fn gather(rows: &[Row]) -> Vec<Group> {
 }
 
 /// Numbers by size, ∞ and words behind them.
-fn place(coordinates: &Coordinates) -> Vec<(u64, String)> {
+pub(super) fn place(coordinates: &Coordinates) -> Vec<(u64, String)> {
     let key = |value: &Value| match number(value) {
         Some(number) => ((number.max(0.0) * 1e9) as u64, String::new()),
         None => (u64::MAX, value.to_string()),
@@ -91,8 +91,13 @@ fn recovered(group: &Group, all: &[Group]) -> Option<f64> {
 
 /// The axes along which groups differ.
 pub(crate) fn axes(groups: &[Group]) -> Vec<String> {
+    varying(groups.iter().map(|group| &group.coordinates))
+}
+
+/// The axes along which coordinates differ.
+pub(super) fn varying<'a>(all: impl Iterator<Item = &'a Coordinates>) -> Vec<String> {
     let mut values: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for (axis, value) in groups.iter().flat_map(|group| &group.coordinates) {
+    for (axis, value) in all.flatten() {
         values.entry(axis).or_default().insert(value.to_string());
     }
     let varying = values.into_iter().filter(|(_, values)| values.len() > 1);

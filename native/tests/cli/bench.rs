@@ -40,8 +40,41 @@ fn every_step_is_measured_and_every_run_worked_out() {
     assert_eq!(runs[4]["examples"], json!(80.0));
     // Student and teacher are one model here.
     assert_eq!(runs[2]["flops"], runs[5]["flops"]);
+    let half = place.done(
+        "bench --student @teacher --teacher @teacher --text 6 --num-virtual-tokens 4 --repeats 1 --batch 2 \
+         --dtype bf16 --device cpu",
+    );
+    assert_eq!(half["measured"].as_array().unwrap().len(), 6);
     place.refused(
         "bench --student @teacher --teacher @teacher --text 100000 --device cpu",
         &["more than the teacher has", "hint:"],
+    );
+}
+
+#[test]
+fn a_student_of_another_width_is_measured_where_it_can_be() {
+    let place = Place::new();
+    place.model("other", "gpt2");
+    let found = place.done(
+        "bench --student @other --teacher @teacher --text 6 --num-virtual-tokens 4 --repeats 1 --batch 2 \
+         --micro-batch 2 --device cpu",
+    );
+    let phases = |table: &str| {
+        let rows = found[table].as_array().unwrap().iter();
+        rows.map(|row| row["phase"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let expected = [
+        "tune on the student",
+        "constants of transfer",
+        "transfer",
+        "tune on the teacher",
+    ];
+    assert_eq!(
+        (phases("measured"), phases("runs")),
+        (
+            expected.map(str::to_owned).to_vec(),
+            expected.map(str::to_owned).to_vec()
+        )
     );
 }

@@ -12,7 +12,7 @@ use super::{stderr, stdout};
 
 const SMALL: &str = r#"
 title = "Small"
-methods = ["zero-shot", "calibrated", "student-zero-shot", "student", "direct", "logit-arithmetic", "relative", "post", "teacher-tuned", "upper-bound"]
+methods = [@methods]
 [grid]
 epsilon = ["inf", 8]
 seed = [0, 1]
@@ -37,12 +37,15 @@ batch = 8
 words = "labels"
 "#;
 
+const METHODS: &str = r#""zero-shot", "calibrated", "student-zero-shot", "student", "direct", "logit-arithmetic", "relative", "post", "teacher-tuned", "upper-bound""#;
+
 fn experiment(place: &Place, text: &str, flags: &[&str]) -> std::process::Output {
     command(place, text, flags).output().unwrap()
 }
 
 fn command(place: &Place, text: &str, flags: &[&str]) -> Command {
     let folder = place.path("");
+    let text = text.replace("@methods", METHODS);
     let text = text.replace('@', &folder.to_string_lossy());
     fs::write(place.path("small.toml"), text).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_post-native"));
@@ -178,6 +181,112 @@ fn a_grid_is_run_once_and_its_table_has_every_method() {
         before.iter().all(|job| after.contains(job)),
         "a finished job was done again"
     );
+}
+
+/// What an experiment found beside accuracies, by the name of the probe.
+fn found<'a>(lines: &'a [Value], probe: &str) -> Vec<&'a Value> {
+    lines.iter().filter(|line| line["probe"] == probe).collect()
+}
+
+#[test]
+fn attacks_and_costs_are_jobs_beside_the_grid() {
+    let place = Place::new();
+    let probes = SMALL.replace("@methods", "")
+        + r#"
+[audits.lira]
+shadows = 4
+rows = 24
+[audits.canaries]
+canaries = 30
+steps = 5
+[audits.min-k]
+members = ["@rows.csv"]
+others = ["@rows.csv"]
+[bench]
+text = 4
+num_virtual_tokens = 2
+batch = 2
+repeats = 1
+distil_rows = 2
+"#;
+    let output = experiment(&place, &probes, &["--json", "--jobs", "2"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let lines: Vec<Value> = serde_json::from_str(&stdout(&output)).unwrap();
+    // Attacks on tuning once for each ε, whatever the seeds; the others once for the student and the pair.
+    let counts = ["lira", "canaries", "min-k", "bench"].map(|probe| found(&lines, probe).len());
+    assert_eq!((counts, lines.len()), ([2, 2, 1, 1], 6));
+    for lira in found(&lines, "lira") {
+        assert_eq!(
+            (&lira["found"]["rows"], &lira["found"]["shadows"]),
+            (&24.into(), &4.into())
+        );
+        assert_eq!(
+            lira["found"]["allowed"].is_null(),
+            lira["epsilon"] == "inf",
+            "{lira}"
+        );
+    }
+    for canaries in found(&lines, "canaries") {
+        let claim = &canaries["found"]["claim"]["epsilon"];
+        assert_eq!(claim.is_null(), canaries["epsilon"] == "inf", "{canaries}");
+        assert_eq!(canaries["found"]["guesses"]["canaries"], 30);
+    }
+    // The same texts on both sides.
+    assert_eq!(found(&lines, "min-k")[0]["found"]["auc"]["value"], 0.5);
+    let runs = found(&lines, "bench")[0]["found"]["runs"]
+        .as_array()
+        .unwrap();
+    assert!(runs.iter().any(|run| run["phase"] == "tune on the teacher"));
+    let page = fs::read_to_string(place.path("run/report.html")).unwrap();
+    for part in [
+        "Attacks and costs",
+        "guessing",
+        "tune on the teacher",
+        "not refuted",
+        "Min-K%",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    let done = jobs(&place);
+    let again = experiment(&place, &probes, &["--jobs", "2"]);
+    assert!(again.status.success(), "{}", stderr(&again));
+    assert_eq!(jobs(&place), done, "a finished job was done again");
+    let text = stdout(&again);
+    for part in ["LiRA", "Canaries", "Min-K%", "seconds", "∞"] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
+
+#[test]
+fn what_the_teacher_says_of_a_text_is_computed_once_for_all_jobs() {
+    let place = Place::new();
+    fs::write(place.path("text.txt"), "it was bad\nthe film was good\n").unwrap();
+    let grid = SMALL
+        .replace("seed = [0, 1]", "seed = [0]\ndistill.num_blocks = [1, 2]")
+        .replace(
+            "blocks = [0, 2], steps = 0",
+            "text = [\"@text.txt\"], steps = 2, batch = 2",
+        );
+    let grid = grid.replace("@methods", "\"post\"");
+    let output = experiment(&place, &grid, &["--jobs", "2"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let done = jobs(&place);
+    assert_eq!([count(&done, "distill"), count(&done, "transfer")], [2, 4]);
+    let kept = |start: &str| {
+        let entries = fs::read_dir(place.path("run/states")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let names = names.filter(|name| name.starts_with(start) && name.ends_with(".bin"));
+        names.count()
+    };
+    assert_eq!([kept("states-"), kept("rows-")], [1, 1]);
+    // Alone, with states of its own, a student is the same.
+    let alone = "distill --teacher @teacher --text @text.txt --steps 2 --batch 2 --num-blocks 2 --device cpu";
+    place.done(&format!("{alone} --run @alone"));
+    let student = |folder: &Path| fs::read(folder.join("student/model.safetensors")).unwrap();
+    let own = student(&place.path("alone"));
+    let folder = place.path("run/jobs");
+    let mut shared = done.iter().filter(|(name, _)| name.starts_with("distill"));
+    assert!(shared.any(|(name, _)| student(&folder.join(name)) == own));
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! `post-native audit lira`: which rows was a prompt tuned on?
 
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::ArgMatches;
@@ -13,8 +12,9 @@ use post_core::task::{Encoder, Example, Label, Labels};
 use post_core::tune::{ClassHead, Classifier, PlainTraining, Privacy, Tuner};
 use serde::{Deserialize, Serialize};
 
-use super::{thrown_away, tune, with_interval};
+use super::{thrown_away, tune};
 use crate::failure::{Hint, Usage};
+use crate::findings::{Allowed, Lira, with_interval};
 use crate::models::Loaded;
 use crate::progress::Progress;
 use crate::run::{Opened, RunFolder};
@@ -54,27 +54,6 @@ pub(super) struct Args {
     tune: tune::Args,
 }
 
-/// What was found.
-#[derive(Debug, Serialize, Deserialize)]
-struct Found {
-    rows: usize,
-    shadows: usize,
-    /// Of each prompt; `null` without privacy.
-    epsilon: Option<f64>,
-    delta: Option<f64>,
-    #[serde(flatten)]
-    reached: roc::Reached,
-    /// What no attack can pass if ε and δ hold.
-    allowed: Option<Allowed>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Allowed {
-    auc: f64,
-    tpr_at_1_percent: f64,
-    tpr_at_01_percent: f64,
-}
-
 /// A shadow's file: what it says of every row, and which rows those are.
 #[derive(Serialize, Deserialize)]
 struct Shadow {
@@ -112,7 +91,6 @@ pub(super) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let rows = data::rows(files, &task, Labels::Required, term)?;
     let student = tune::load(&args.tune, &source, term)?;
     let encoder = student.encoder(&task, args.tune.num_virtual_tokens)?;
-    let started = Instant::now();
     let mut examples = rows.encode(&encoder)?;
     if let Some(most) = args.rows {
         SplitMix64::new(args.tune.seed.into()).shuffle(&mut examples);
@@ -127,7 +105,7 @@ pub(super) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
         examples,
     };
     let found = attack.found(&run, term)?;
-    run.finish(started.elapsed(), &serde_json::to_value(&found)?)?;
+    run.finish(&serde_json::to_value(&found)?)?;
     say(&found, args.tune.json)
 }
 
@@ -151,7 +129,7 @@ struct Shadows<'a> {
 }
 
 impl Shadows<'_> {
-    fn found(&self, run: &RunFolder, term: &Terminal) -> Result<Found> {
+    fn found(&self, run: &RunFolder, term: &Terminal) -> Result<Lira> {
         let mut confidences = Vec::new();
         for shadow in 0..self.seen.len() {
             let path = run.path(&format!("shadow-{shadow:03}.json"));
@@ -160,6 +138,7 @@ impl Shadows<'_> {
                 None => {
                     let said = self.tune(shadow, term)?;
                     files::write_atomic(&path, &serde_json::to_vec(&said)?)?;
+                    run.note_time()?;
                     said
                 }
             };
@@ -171,7 +150,7 @@ impl Shadows<'_> {
             .hint("give more rows; without privacy, lower --learning-rate")?;
         let plan = self.plan()?;
         let claim = plan.as_ref().map(|plan| (plan.epsilon(), plan.delta()));
-        Ok(Found {
+        Ok(Lira {
             rows: self.examples.len(),
             shadows: self.seen.len(),
             epsilon: claim.map(|claim| claim.0),
@@ -249,7 +228,7 @@ impl Shadows<'_> {
     }
 }
 
-fn say(found: &Found, json: bool) -> Result<()> {
+fn say(found: &Lira, json: bool) -> Result<()> {
     if json {
         return term::json(found);
     }

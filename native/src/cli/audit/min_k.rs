@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
+use clap::ArgMatches;
 use post_core::audit::min_k::{SHARE, log_probabilities, min_k};
-use post_core::audit::roc::{self, Reached, Scored};
-use serde::Serialize;
+use post_core::audit::roc::{self, Scored};
+use serde::{Deserialize, Serialize};
 
-use super::{values, with_interval};
+use super::values;
+use crate::config;
 use crate::device::DeviceChoice;
 use crate::dtype::Dtype;
 use crate::failure::{Hint, Usage};
+use crate::findings::{MinK, with_interval};
 use crate::models::{self, Loaded};
 use crate::progress::Progress;
 use crate::source::ModelSource;
@@ -21,7 +24,7 @@ use crate::term::{self, Terminal};
 /// Of each text the mean log-probability of its least probable tokens is taken (Shi et al., 2024): texts
 /// that a model was trained on have few surprises. AUC between members and others, with 95 % intervals
 /// over texts. Members and others must be of one kind, or the attack tells the kinds apart.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, clap::Args, Serialize, Deserialize)]
 #[command(after_help = "\
 Example:
   Does a student give away what it was distilled on?
@@ -29,12 +32,14 @@ Example:
 pub(super) struct Args {
     /// A causal model: a folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[@revision]
     #[arg(long, value_name = "MODEL")]
-    model: ModelSource,
+    model: Option<ModelSource>,
     /// Texts that it was trained on: lines, or a column of CSV, TSV, JSON lines or Parquet; also packed
-    #[arg(long, value_name = "FILES", num_args = 1.., required = true)]
+    #[arg(long, value_name = "FILES", num_args = 1..)]
+    #[serde(default)]
     members: Vec<PathBuf>,
     /// Texts of the same kind that it never saw
-    #[arg(long, value_name = "FILES", num_args = 1.., required = true)]
+    #[arg(long, value_name = "FILES", num_args = 1..)]
+    #[serde(default)]
     others: Vec<PathBuf>,
     /// The column of text, where a file has columns
     #[arg(long, value_name = "COLUMN", default_value = "text")]
@@ -50,29 +55,30 @@ pub(super) struct Args {
     device: DeviceChoice,
     /// What the weights are kept in; everything else stays f32
     #[arg(long, value_enum, default_value_t = Dtype::F32)]
+    #[serde(default, skip_serializing_if = "Dtype::is_f32")]
     dtype: Dtype,
     /// Decides the resamples behind the intervals
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     seed: u32,
+    /// Settings from a TOML file; flags win
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
+    #[serde(default)]
     json: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct Found {
-    members: usize,
-    others: usize,
-    share: f64,
-    #[serde(flatten)]
-    reached: Reached,
 }
 
 /// Scores all texts and prints how well the scores tell them apart.
 ///
 /// # Errors
 /// When an input is bad, or the model is not causal.
-pub(super) fn run(args: &Args, term: &Terminal) -> Result<()> {
+pub(super) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<()> {
+    let file = typed.config.clone();
+    let args = &config::merge(typed, matches, file.as_deref())?;
+    let source = config::required(args.model.clone(), "model")?;
+    config::some(&args.members, "members")?;
+    config::some(&args.others, "others")?;
     let texts = [(true, &args.members), (false, &args.others)]
         .into_iter()
         .map(|(member, files)| Ok((member, texts(files, &args.text_column)?)))
@@ -81,9 +87,9 @@ pub(super) fn run(args: &Args, term: &Terminal) -> Result<()> {
     let texts = texts
         .iter()
         .flat_map(|(member, texts)| texts.iter().map(move |text| (*member, text)));
-    let model = models::load(&args.model, &args.device.open(term)?, args.dtype, term)?;
+    let model = models::load(&source, &args.device.open(term)?, args.dtype, term)?;
     if !model.lm.config().causal {
-        return Err(Usage(format!("{} predicts no next token", args.model)))
+        return Err(Usage(format!("{source} predicts no next token")))
             .hint("Min-K% needs a causal model, as GPT-2 or Llama are");
     }
     let mut progress = Progress::new(*term, "min-k", count as u64, 0);
@@ -107,7 +113,7 @@ pub(super) fn run(args: &Args, term: &Terminal) -> Result<()> {
         .context("there are no texts of two tokens and more on both sides")?;
     let members = scores.iter().filter(|scored| scored.member).count();
     let others = scores.len() - members;
-    let found = Found {
+    let found = MinK {
         members,
         others,
         share: args.share,
@@ -151,6 +157,6 @@ fn score(args: &Args, model: &Loaded, text: &str) -> Result<f64> {
     let ids = encoding.get_ids();
     let ids = &ids[..ids.len().min(most)];
     let found = pollster::block_on(log_probabilities(&model.lm, ids))
-        .with_context(|| format!("could not pass a text through {}", args.model))?;
+        .context("could not pass a text through the model")?;
     Ok(min_k(&found, args.share))
 }

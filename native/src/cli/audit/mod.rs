@@ -6,11 +6,12 @@ mod min_k;
 
 use anyhow::Result;
 use clap::{ArgMatches, Subcommand};
-use post_core::audit::roc::Estimate;
 use post_core::dp::{Entropy, Ledger, Plan};
 use post_core::tune::Privacy;
+use toml::Table;
 
 use super::{tune, values};
+use crate::config;
 use crate::term::Terminal;
 
 /// Attack a tuning run, or a model, to see what it gives away
@@ -45,7 +46,19 @@ pub(crate) fn run(args: Args, matches: &ArgMatches, term: &Terminal) -> Result<(
     match args.attack {
         Attack::Canaries(args) => canaries::run(args, typed, term),
         Attack::Lira(args) => lira::run(args, typed, term),
-        Attack::MinK(args) => min_k::run(&args, term),
+        Attack::MinK(args) => min_k::run(args, typed, term),
+    }
+}
+
+/// Whether the attack (`audit lira`) would take these settings.
+///
+/// # Errors
+/// When a setting is none of its, or of a wrong type.
+pub(crate) fn check(attack: &str, settings: &Table) -> Result<()> {
+    match attack {
+        "audit canaries" => config::check::<canaries::Args>(settings),
+        "audit lira" => config::check::<lira::Args>(settings),
+        _ => config::check::<min_k::Args>(settings),
     }
 }
 
@@ -59,10 +72,4 @@ fn thrown_away(plan: Plan) -> Result<Privacy> {
         entropy: Entropy::from_os()?,
         reserved,
     })
-}
-
-/// `0.561 [0.552, 0.570]`
-fn with_interval(estimate: &Estimate) -> String {
-    let Estimate { value, low, high } = estimate;
-    format!("{value:.3} [{low:.3}, {high:.3}]")
 }

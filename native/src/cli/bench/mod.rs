@@ -3,15 +3,19 @@
 mod memory;
 mod phases;
 
+use std::path::PathBuf;
+
 use anyhow::{Result, ensure};
+use clap::ArgMatches;
 use post_core::cost::{self, Shape};
-use post_core::report::{Align, Table};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::values;
+use crate::config;
 use crate::device::DeviceChoice;
 use crate::dtype::Dtype;
 use crate::failure::Hint;
+use crate::findings::{Costs, Measured, Run};
 use crate::models;
 use crate::source::ModelSource;
 use crate::term::{self, Terminal};
@@ -20,8 +24,9 @@ use crate::term::{self, Terminal};
 ///
 /// Times single steps on made-up texts of one length: examples and floating-point operations a second,
 /// also as a share of the device's own best matrix product measured beside them, and memory. The cost
-/// table then says what whole runs take, and what tuning on the teacher itself would.
-#[derive(Debug, clap::Args)]
+/// table then says what whole runs take, and what tuning on the teacher itself would. A student of another width
+/// or vocabulary than the teacher's is not distilled from it, and their label words alone are compared.
+#[derive(Debug, clap::Args, Serialize, Deserialize)]
 #[command(after_help = "\
 Example:
   post-native bench --student student.post.safetensors --teacher teacher --text 44 \\
@@ -32,10 +37,10 @@ twice), so a share says how much of the device's speed is put to use.")]
 pub(crate) struct Args {
     /// The student: a folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[@revision]
     #[arg(long, value_name = "MODEL")]
-    student: ModelSource,
+    student: Option<ModelSource>,
     /// The teacher
     #[arg(long, value_name = "MODEL")]
-    teacher: ModelSource,
+    teacher: Option<ModelSource>,
 
     /// Tokens of a text
     #[arg(
@@ -134,64 +139,40 @@ pub(crate) struct Args {
         help_heading = "Measuring"
     )]
     device: DeviceChoice,
+    /// Settings from a TOML file; flags win
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What the weights of both models are kept in; everything else stays f32, as does a student that is distilled
+    #[arg(long, value_enum, default_value_t = Dtype::F32, help_heading = "Measuring")]
+    #[serde(default, skip_serializing_if = "Dtype::is_f32")]
+    dtype: Dtype,
     /// Print JSON
     #[arg(long)]
+    #[serde(default)]
     json: bool,
-}
-
-/// A kind of step, measured.
-#[derive(Debug, Clone, Serialize)]
-struct Measured {
-    phase: &'static str,
-    /// Of one step, the fastest.
-    seconds: f64,
-    examples_per_second: f64,
-    /// By count, a second.
-    flops_per_second: f64,
-    /// Of the device's best matrix product.
-    share_of_matmul: f64,
-    /// The most the process ever held up to the end of the phase, or within it where the system can
-    /// tell; of the host's memory.
-    peak_bytes: Option<u64>,
-}
-
-/// A whole run, worked out.
-#[derive(Debug, Clone, Serialize)]
-struct Run {
-    phase: &'static str,
-    who: &'static str,
-    examples: f64,
-    flops: f64,
-    /// Weights read from memory.
-    bytes: f64,
-    /// At the measured speed of such steps.
-    seconds: f64,
-}
-
-#[derive(Debug, Serialize)]
-struct Found {
-    /// Floating-point operations a second.
-    best_matmul: f64,
-    measured: Vec<Measured>,
-    runs: Vec<Run>,
 }
 
 /// Measures, works out and prints.
 ///
 /// # Errors
-/// When a model can't be loaded, the pair is of two widths, or a text doesn't fit.
-pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
+/// When a model can't be loaded, or a text doesn't fit.
+pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<()> {
+    let file = typed.config.clone();
+    let args = &config::merge(typed, matches, file.as_deref())?;
+    let [student, teacher] = [(&args.student, "student"), (&args.teacher, "teacher")]
+        .map(|(source, flag)| config::required(source.clone(), flag));
+    let (student, teacher) = (student?, teacher?);
     let device = args.device.open(term)?;
-    let load = |source| models::place(&models::open(source)?, source, &device, Dtype::F32, term);
-    let (student, teacher) = (load(&args.student)?, load(&args.teacher)?);
-    let (small, large) = (
-        student.config().embedding_size,
-        teacher.config().embedding_size,
-    );
-    ensure!(
-        small == large,
-        "the student's width is {small}, the teacher's {large}"
-    );
+    let load = |source, dtype| {
+        let model = models::open(source)?;
+        models::place(&model, source, &device, dtype, term)
+    };
+    let (small, large) = (load(&student, args.dtype)?, load(&teacher, args.dtype)?);
+    let trained = match (phases::Pair::alike(&small, &large), args.dtype) {
+        (false, _) => None,
+        (true, Dtype::F32) => Some(small.clone()),
+        (true, _) => Some(load(&student, Dtype::F32)?),
+    };
     let counts = [
         args.text,
         args.batch,
@@ -203,7 +184,7 @@ pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
         !counts.contains(&0),
         "texts, batches, repeats and label words must be at least 1"
     );
-    let room = teacher.text_room(args.num_virtual_tokens);
+    let room = large.text_room(args.num_virtual_tokens);
     if args.text > room {
         return Err(anyhow::anyhow!(
             "prompt and text take {} places, more than the teacher has",
@@ -211,7 +192,7 @@ pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
         ))
         .hint("give a smaller --text or --num-virtual-tokens");
     }
-    let pair = phases::Pair::new(args, student, teacher);
+    let pair = phases::Pair::new(args, small, large, trained);
     let found = found(args, &pair, term)?;
     if args.json {
         return term::json(&found);
@@ -227,18 +208,22 @@ fn shape(args: &Args) -> Shape {
     }
 }
 
-fn found(args: &Args, pair: &phases::Pair<'_>, term: &Terminal) -> Result<Found> {
+fn found(args: &Args, pair: &phases::Pair<'_>, term: &Terminal) -> Result<Costs> {
     term.note("measuring: matrix products");
     let best_matmul = phases::best_matmul(pair.device())?;
     let (student, teacher) = (pair.student.config(), pair.teacher.config());
-    let (shape, vocabulary) = (shape(args), teacher.vocab_size);
+    let shape = shape(args);
+    let compared = match pair.compares_all() {
+        true => teacher.vocab_size,
+        false => args.label_words,
+    };
     let micro = args.micro_batch.min(args.batch);
     let costs = [
         cost::states(teacher, args.text),
         cost::distill(student, args.text, args.distil_rows.min(args.text)),
         cost::tune(student, &shape),
         cost::constants(student, teacher, &shape),
-        cost::transfer(teacher, &shape, vocabulary, micro),
+        cost::transfer(teacher, &shape, compared, micro),
         cost::tune(teacher, &shape),
     ];
     let tuned = args.rows as f64 * args.epochs;
@@ -264,12 +249,15 @@ fn found(args: &Args, pair: &phases::Pair<'_>, term: &Terminal) -> Result<Found>
     ];
     let (mut measured, mut whole) = (Vec::new(), Vec::new());
     for ((phase, who, examples), cost) in runs.into_iter().zip(costs) {
+        if ["teacher's states", "distil"].contains(&phase) && !pair.can_be_distilled() {
+            continue;
+        }
         term.note(format!("measuring: {phase}"));
         memory::begin();
         let seconds = pair.seconds(phase)?;
         let per_example = seconds / args.batch as f64;
         measured.push(Measured {
-            phase,
+            phase: phase.to_owned(),
             seconds,
             examples_per_second: 1.0 / per_example,
             flops_per_second: cost.flops / per_example,
@@ -277,66 +265,26 @@ fn found(args: &Args, pair: &phases::Pair<'_>, term: &Terminal) -> Result<Found>
             peak_bytes: memory::peak(),
         });
         whole.push(Run {
-            phase,
-            who,
+            phase: phase.to_owned(),
+            who: who.to_owned(),
             examples,
             flops: cost.flops * examples,
             bytes: cost.weight_bytes * (examples / micro as f64).ceil(),
             seconds: per_example * examples,
         });
     }
-    Ok(Found {
+    Ok(Costs {
         best_matmul,
         measured,
         runs: whole,
     })
 }
 
-fn text(found: &Found) -> String {
-    let mut speed = Table::new([
-        ("step", Align::Left),
-        ("s", Align::Right),
-        ("examples/s", Align::Right),
-        ("GFLOP/s", Align::Right),
-        ("of matmul", Align::Right),
-        ("peak, MB", Align::Right),
-    ]);
-    for row in &found.measured {
-        let peak = row.peak_bytes;
-        speed.push([
-            row.phase.to_owned(),
-            format!("{:.3}", row.seconds),
-            format!("{:.1}", row.examples_per_second),
-            format!("{:.1}", row.flops_per_second / 1e9),
-            format!("{:.0} %", 100.0 * row.share_of_matmul),
-            peak.map_or_else(
-                || "-".to_owned(),
-                |bytes| format!("{:.0}", bytes as f64 / 1e6),
-            ),
-        ]);
-    }
-    let mut cost = Table::new([
-        ("run", Align::Left),
-        ("by", Align::Left),
-        ("examples", Align::Right),
-        ("TFLOP", Align::Right),
-        ("weights read, GB", Align::Right),
-        ("minutes", Align::Right),
-    ]);
-    for row in &found.runs {
-        cost.push([
-            row.phase.to_owned(),
-            row.who.to_owned(),
-            format!("{:.0}", row.examples),
-            format!("{:.2}", row.flops / 1e12),
-            format!("{:.1}", row.bytes / 1e9),
-            format!("{:.1}", row.seconds / 60.0),
-        ]);
-    }
+fn text(found: &Costs) -> String {
     format!(
         "best matrix product: {:.1} GFLOP/s\n\n{}\n{}",
         found.best_matmul / 1e9,
-        speed.to_text(),
-        cost.to_text()
+        found.speed().to_text(),
+        found.cost().to_text()
     )
 }

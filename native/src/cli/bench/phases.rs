@@ -45,16 +45,34 @@ pub(super) struct Pair<'a> {
     args: &'a Args,
     pub(super) student: Arc<Lm>,
     pub(super) teacher: Arc<Lm>,
+    /// The student as it is distilled, in f32; none where it can't be one of this teacher's.
+    trained: Option<Lm>,
 }
 
 impl<'a> Pair<'a> {
-    pub(super) fn new(args: &'a Args, student: Lm, teacher: Lm) -> Self {
+    pub(super) fn new(args: &'a Args, student: Lm, teacher: Lm, trained: Option<Lm>) -> Self {
         let (student, teacher) = (Arc::new(student), Arc::new(teacher));
         Self {
             args,
             student,
             teacher,
+            trained,
         }
+    }
+
+    /// Whether the student has the teacher's width and vocabulary, as one distilled from it has.
+    pub(super) fn alike(student: &Lm, teacher: &Lm) -> bool {
+        let size = |lm: &Lm| (lm.config().embedding_size, lm.config().vocab_size);
+        size(student) == size(teacher)
+    }
+
+    /// Whether the whole vocabulary is compared, or the label words alone.
+    pub(super) fn compares_all(&self) -> bool {
+        Self::alike(&self.student, &self.teacher)
+    }
+
+    pub(super) fn can_be_distilled(&self) -> bool {
+        self.trained.is_some()
     }
 
     pub(super) fn device(&self) -> &Device {
@@ -75,7 +93,9 @@ impl<'a> Pair<'a> {
     }
 
     fn ids(&self, text: usize) -> Vec<u32> {
-        let (words, length) = (self.student.config().vocab_size, self.args.text);
+        let vocabularies = [&self.student, &self.teacher].map(|lm| lm.config().vocab_size);
+        let words = vocabularies[0].min(vocabularies[1]);
+        let length = self.args.text;
         (0..length)
             .map(|place| ((text * length + place) * 7919 % words) as u32)
             .collect()
@@ -91,11 +111,8 @@ impl<'a> Pair<'a> {
         (0..self.args.batch).map(example).collect()
     }
 
-    fn prompt(&self) -> Result<SoftPrompt> {
-        let (n, d) = (
-            self.args.num_virtual_tokens,
-            self.student.config().embedding_size,
-        );
+    fn prompt(&self, lm: &Lm) -> Result<SoftPrompt> {
+        let (n, d) = (self.args.num_virtual_tokens, lm.config().embedding_size);
         Ok(SoftPrompt::new(vec![0.01; n * d], n, d)?)
     }
 
@@ -117,7 +134,9 @@ impl<'a> Pair<'a> {
             answer: Some(self.args.text - 1),
         };
         let corpus = Corpus::causal((0..self.args.batch).map(sequence).collect())?;
-        let d = self.student.config().embedding_size;
+        let student = self.trained.clone();
+        let student = student.context("this student is none of the teacher's")?;
+        let d = student.config().embedding_size;
         // Ones, in half precision.
         let bytes = [0x00, 0x3c].repeat(corpus.tokens() * d);
         let states = TeacherStates::new(Arc::new(bytes), &corpus, d)?;
@@ -134,7 +153,6 @@ impl<'a> Pair<'a> {
             micro_batch: self.args.micro_batch,
             ..DistillConfig::default()
         };
-        let student = (*self.student).clone();
         let start = Distiller::start(student, corpus, states, config, None);
         let mut run = pollster::block_on(start)?;
         fastest(self.args.repeats, || {
@@ -150,7 +168,7 @@ impl<'a> Pair<'a> {
             lm: Arc::clone(lm),
             head: ClassHead::of_classes(lm, &[first, second]).into(),
             examples: self.examples(),
-            initial: self.prompt()?.into(),
+            initial: self.prompt(lm)?.into(),
             config: TuneConfig {
                 micro_batch: self.args.micro_batch,
                 ..TuneConfig::default()
@@ -172,7 +190,7 @@ impl<'a> Pair<'a> {
     }
 
     fn constants(&self) -> Result<f64> {
-        let (examples, prompt) = (self.examples(), self.prompt()?);
+        let (examples, prompt) = (self.examples(), self.prompt(&self.student)?);
         fastest(self.args.repeats, || {
             self.constants_of(&examples, &prompt).map(drop)
         })
@@ -189,8 +207,12 @@ impl<'a> Pair<'a> {
     }
 
     fn transfer(&self) -> Result<f64> {
-        let prompt = self.prompt()?;
-        let constants = self.constants_of(&self.examples(), &prompt)?;
+        let constants = self.constants_of(&self.examples(), &self.prompt(&self.student)?)?;
+        let label_words = 0..self.args.label_words as u32;
+        let words = match self.compares_all() {
+            true => Words::All,
+            false => Words::Some(label_words.map(|word| [word, word]).collect()),
+        };
         let config = TransferConfig {
             batch: self.args.batch,
             micro_batch: self.args.micro_batch,
@@ -202,8 +224,8 @@ impl<'a> Pair<'a> {
             teacher,
             student,
             constants,
-            &prompt,
-            Words::All,
+            &self.prompt(&self.teacher)?,
+            words,
             config,
             None,
         )?;

@@ -14,12 +14,23 @@ const BUCKETS: usize = 300;
 const DOTTED: usize = 12;
 
 /// One axis.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Axis {
     /// What it measures, with its unit.
     pub label: String,
     /// Powers of ten instead of equal steps; values ≤ 0 are then left out.
     pub log: bool,
+    /// Where ticks stand, and what they say; round values, if empty.
+    pub ticks: Vec<(f64, String)>,
+}
+
+impl Axis {
+    fn ticks(&self, scale: &Scale, count: usize) -> Vec<(f64, String)> {
+        match self.ticks.is_empty() {
+            true => scale.ticks(count),
+            false => self.ticks.clone(),
+        }
+    }
 }
 
 /// One line.
@@ -79,12 +90,12 @@ impl LineChart {
     fn frame(&self, x: &Scale, y: &Scale, (top, bottom): (f64, f64)) -> String {
         let (left, right) = (MARGIN[0], WIDTH - MARGIN[2]);
         let mut out = String::new();
-        for (value, label) in y.ticks(5) {
+        for (value, label) in self.y.ticks(y, 5) {
             let at = y.at(value);
             out += &segment("grid", (left, at), (right, at));
             out += &text(left - 8.0, at + 4.0, "soft end", &label);
         }
-        for (value, label) in x.ticks(6) {
+        for (value, label) in self.x.ticks(x, 6) {
             let at = x.at(value);
             out += &segment("axis", (at, bottom), (at, bottom + 5.0));
             out += &text(at, bottom + 18.0, "soft middle", &label);

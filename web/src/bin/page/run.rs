@@ -127,6 +127,7 @@ fn curve(page: &Page) -> Outcome {
     let axis = |label: &str| Axis {
         label: label.to_owned(),
         log: false,
+        ..Axis::default()
     };
     let chart = LineChart {
         id: "loss-curve".into(),
