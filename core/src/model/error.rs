@@ -39,6 +39,17 @@ pub enum ModelError {
         /// The value found.
         value: String,
     },
+    /// A GGUF's key that would change numbers and isn't computed.
+    #[error(
+        "the GGUF says `{key}` = {value}, which is not computed and would change the model's output; \
+         give the model as its Hugging Face folder, or convert it again with a current llama.cpp if the key is wrong"
+    )]
+    Metadata {
+        /// The key.
+        key: String,
+        /// The value found.
+        value: String,
+    },
     /// Blocks asked for that the model doesn't have.
     #[error("block {block} was asked for, but the model has blocks 0 to {last}")]
     NoSuchBlock {

@@ -288,6 +288,54 @@ fn a_model_that_is_none_is_named() {
     );
 }
 
+/// Keys that llama.cpp would compute with, or that are no numbers where numbers belong.
+#[test]
+fn keys_that_would_change_the_model_are_named() {
+    const U32: u32 = 4;
+    const FLOAT: u32 = 6;
+    const U64: u32 = 10;
+    let base = || {
+        let sizes = [
+            ("embedding_length", 8_u32),
+            ("block_count", 1),
+            ("feed_forward_length", 8),
+            ("attention.head_count", 2),
+            ("context_length", 16),
+        ];
+        let named = Forge::default().pair("general.architecture", STRING, &text(b"llama"));
+        let float = 1e-5_f32.to_le_bytes();
+        let named = named.pair("llama.attention.layer_norm_rms_epsilon", FLOAT, &float);
+        let sized = sizes.into_iter().fold(named, |forge, (key, size)| {
+            forge.pair(&format!("llama.{key}"), U32, &size.to_le_bytes())
+        });
+        sized.tensor("token_embd.weight", &[8, 2], F32, 0).data(64)
+    };
+    Checkpoint::from_gguf(Arc::new(base().build())).unwrap();
+    let list = [
+        &U32.to_le_bytes()[..],
+        &1_u64.to_le_bytes(),
+        &1_u32.to_le_bytes(),
+    ]
+    .concat();
+    let cases = [
+        ("llama.logit_scale", FLOAT, &0.1_f32.to_le_bytes()[..]),
+        ("llama.attention.clamp_kqv", FLOAT, &f32::NAN.to_le_bytes()),
+        ("llama.attention.head_count_kv", ARRAY, &list),
+        ("llama.rope.dimension_count", U64, &u64::MAX.to_le_bytes()),
+        ("llama.attention.sliding_window", ARRAY, &list),
+        ("llama.rope.scaling.factor", FLOAT, &f32::NAN.to_le_bytes()),
+        ("split.count", U32, &2_u32.to_le_bytes()),
+    ];
+    for (key, kind, value) in cases {
+        let error = model_error(&base().pair(key, kind, value));
+        let named = match key {
+            "llama.rope.scaling.factor" => "rope_parameters",
+            key => key,
+        };
+        assert!(error.contains(named), "{key}: {error}");
+    }
+}
+
 #[test]
 fn a_tokenizer_that_contradicts_itself_is_named() {
     let strings = |list: &[&str]| {

@@ -13,6 +13,8 @@ const EMBEDDING: &str = "token_embd.weight";
 const HEAD: &str = "output.weight";
 /// What the angles' frequencies are divided by: a part of the configuration.
 const ROPE_FACTORS: &str = "rope_freqs.weight";
+/// How many files a model was split into.
+const PARTS: &str = "split.count";
 
 /// A GGUF under Hugging Face's names.
 pub(in super::super) struct View {
@@ -26,6 +28,11 @@ impl View {
     /// Finds configuration and names; a tensor that the architecture doesn't know is refused, since
     /// leaving it out could change the model's output.
     pub(in super::super) fn new(gguf: Gguf) -> Result<Self, CheckpointError> {
+        if gguf.unsigned(PARTS)?.is_some_and(|count| count > 1) {
+            let reason = "says that this is one file of several; put them together with llama.cpp's \
+                          `llama-gguf-split --merge`";
+            return Err(CheckpointError::metadata(PARTS, reason));
+        }
         let embedding = gguf
             .tensors()
             .get(EMBEDDING)
@@ -94,12 +101,16 @@ impl Tensors for View {
 impl Metadata for Gguf {
     fn get(&self, key: &str) -> Option<MetaValue> {
         Some(match self.metadata().get(key)? {
-            Value::Unsigned(v) => MetaValue::Int(i64::try_from(*v).ok()?),
+            Value::Unsigned(v) => i64::try_from(*v).map_or(MetaValue::Other, MetaValue::Int),
             Value::Signed(v) => MetaValue::Int(*v),
             Value::Float(v) => MetaValue::Float(*v),
             Value::Bool(v) => MetaValue::Bool(*v),
             Value::String(v) => MetaValue::Text(v.clone()),
-            Value::Array(_) => return None,
+            Value::Array(_) => MetaValue::Other,
         })
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.metadata().keys().map(String::as_str).collect()
     }
 }
