@@ -146,7 +146,7 @@ fn decode(tensors: &dyn Tensors, size: usize) -> Outcome {
             Ok(tensor) => {
                 let elements = tensor.shape.iter().product::<usize>();
                 assert_eq!(elements, tensor.len(), "{name}");
-                // A block of 256 elements takes 144 bytes at least.
+                // A block of 256 elements takes 84 bytes at least.
                 assert!(tensor.len() <= size * 4, "{name} is larger than its file");
             }
             Err(error) => failed = Some(error.to_string()),

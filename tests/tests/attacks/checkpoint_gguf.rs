@@ -252,7 +252,7 @@ fn tensors_stay_inside_and_apart() {
         "more elements than can be counted",
     );
     assert_refused(one(&[48], 2, 0), "w", "blocks of 32");
-    assert_refused(one(&[8], 11, 0), "w", "Q3_K");
+    assert_refused(one(&[8], 21, 0), "w", "IQ3_S");
     assert_refused(one(&[8], 4_000_000_000, 0), "w", "ggml type 4000000000");
     let overlapping = Forge::default()
         .tensor("a", &[16], F32, 0)

@@ -28,10 +28,20 @@ pub enum Kind {
     Q5_1,
     /// 32 × 8 bits, one scale.
     Q8_0,
+    /// 256 × 2 bits in sixteen groups with 4-bit scales and minima.
+    Q2K,
+    /// 256 × 3 bits in sixteen groups with 6-bit scales.
+    Q3K,
     /// 256 × 4 bits in eight groups with 6-bit scales and minima.
     Q4K,
+    /// 256 × 5 bits in eight groups with 6-bit scales and minima.
+    Q5K,
     /// 256 × 6 bits in sixteen groups with 8-bit scales.
     Q6K,
+    /// 32 × 4 bits that say which of sixteen uneven steps, one scale.
+    IQ4NL,
+    /// 256 × 4 bits as [`IQ4NL`](Self::IQ4NL), in eight groups with 6-bit scales.
+    IQ4XS,
 }
 
 /// ggml's names by type identifier, for the message about a type that isn't read.
@@ -51,14 +61,19 @@ impl Kind {
             6 => Self::Q5_0,
             7 => Self::Q5_1,
             8 => Self::Q8_0,
+            10 => Self::Q2K,
+            11 => Self::Q3K,
             12 => Self::Q4K,
+            13 => Self::Q5K,
             14 => Self::Q6K,
+            20 => Self::IQ4NL,
+            23 => Self::IQ4XS,
             30 => Self::BF16,
             _ => {
                 let dtype = NAMES
                     .get(id as usize)
                     .map_or_else(|| format!("ggml type {id}"), |&n| n.to_owned());
-                let known = "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q6_K";
+                let known = "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS";
                 return Err(CheckpointError::Dtype {
                     name: tensor.to_owned(),
                     dtype,
@@ -79,8 +94,13 @@ impl Kind {
             Self::Q5_0 => (BLOCK, 2 + 4 + BLOCK / 2),
             Self::Q5_1 => (BLOCK, 4 + 4 + BLOCK / 2),
             Self::Q8_0 => (BLOCK, 2 + BLOCK),
+            Self::Q2K => (SUPER, 16 + SUPER / 4 + 4),
+            Self::Q3K => (SUPER, SUPER / 8 + SUPER / 4 + 12 + 2),
             Self::Q4K => (SUPER, 4 + 12 + SUPER / 2),
+            Self::Q5K => (SUPER, 4 + 12 + SUPER / 8 + SUPER / 2),
             Self::Q6K => (SUPER, SUPER / 2 + SUPER / 4 + 16 + 2),
+            Self::IQ4NL => (BLOCK, 2 + BLOCK / 2),
+            Self::IQ4XS => (SUPER, 2 + 2 + 4 + SUPER / 2),
         }
     }
 
@@ -149,8 +169,13 @@ fn blocks(kind: Kind, bytes: &[u8], mut emit: impl FnMut(&[f32])) {
         Kind::Q5_0 => q5_0,
         Kind::Q5_1 => q5_1,
         Kind::Q8_0 => q8_0,
+        Kind::Q2K => q2_k,
+        Kind::Q3K => q3_k,
         Kind::Q4K => q4_k,
+        Kind::Q5K => q5_k,
         Kind::Q6K => q6_k,
+        Kind::IQ4NL => iq4_nl,
+        Kind::IQ4XS => iq4_xs,
     };
     let mut values = [0.0; SUPER];
     for block in bytes.chunks_exact(size) {
@@ -205,6 +230,42 @@ fn q8_0(b: &[u8], out: &mut [f32]) {
         .for_each(|(o, &q)| *o = d * f32::from(q as i8));
 }
 
+/// Where the value `i` of a block of two-bit numbers lies: two halves of 128 values, each in four runs of 32.
+fn two_bits(packed: &[u8], i: usize) -> u8 {
+    let (side, run, lane) = (i / 128, i % 128 / 32, i % 32);
+    packed[32 * side + lane] >> (2 * run) & 3
+}
+
+/// A byte for each group of 16: its scale below, its minimum above.
+fn q2_k(b: &[u8], out: &mut [f32]) {
+    let (scales, packed, d, dmin) = (&b[..16], &b[16..80], half(b, 80), half(b, 82));
+    for (i, value) in out.iter_mut().enumerate() {
+        let group = scales[i / 16];
+        let (scale, min) = (d * f32::from(group & 15), dmin * f32::from(group >> 4));
+        *value = scale * f32::from(two_bits(packed, i)) - min;
+    }
+}
+
+/// Low two bits from `packed`; where the third is not set, the value is less by 4.
+fn q3_k(b: &[u8], out: &mut [f32]) {
+    let (third, packed, scales, d) = (&b[..32], &b[32..96], &b[96..108], half(b, 108));
+    for (i, value) in out.iter_mut().enumerate() {
+        let less = match third[i % 32] >> (i / 32) & 1 {
+            0 => 4.0,
+            _ => 0.0,
+        };
+        let scale = d * (f32::from(six_bits(scales, i / 16)) - 32.0);
+        *value = scale * (f32::from(two_bits(packed, i)) - less);
+    }
+}
+
+/// Sixteen 6-bit scales in twelve bytes: low nibbles in eight of them, high two bits in the other four.
+fn six_bits(packed: &[u8], group: usize) -> u8 {
+    let low = packed[group % 8] >> (4 * (group / 8)) & 15;
+    let high = packed[8 + group % 4] >> (2 * (group / 4)) & 3;
+    low | high << 4
+}
+
 /// Eight groups of 32; pairs of groups share their bytes, low nibbles first.
 fn q4_k(b: &[u8], out: &mut [f32]) {
     let (d, dmin) = (half(b, 0), half(b, 2));
@@ -218,6 +279,20 @@ fn q4_k(b: &[u8], out: &mut [f32]) {
             .iter_mut()
             .zip(bytes)
             .for_each(|(v, &q)| *v = scale * f32::from((q >> shift) & 15) - min);
+    }
+}
+
+/// As [`q4_k`], with a fifth bit for each: a bit of `high` for each group.
+fn q5_k(b: &[u8], out: &mut [f32]) {
+    let (d, dmin) = (half(b, 0), half(b, 2));
+    let (scales, high, packed) = (&b[4..16], &b[16..48], &b[48..]);
+    for (i, value) in out.iter_mut().enumerate() {
+        let (group, lane) = (i / 32, i % 32);
+        let (scale, min) = scale_min(scales, group);
+        let (scale, min) = (d * f32::from(scale), dmin * f32::from(min));
+        let low = packed[group / 2 * 32 + lane] >> (4 * (group % 2)) & 15;
+        let fifth = high[lane] >> group & 1;
+        *value = scale * f32::from(low | fifth << 4) - min;
     }
 }
 
@@ -243,5 +318,29 @@ fn q6_k(b: &[u8], out: &mut [f32]) {
         let high = qh[32 * side + lane] >> (2 * run) & 3;
         let q = f32::from(low | high << 4) - 32.0;
         *value = d * f32::from(scales[i / 16] as i8) * q;
+    }
+}
+
+/// The steps that four bits choose from: close together near zero, where most weights are.
+const STEPS: [f32; 16] = [
+    -127.0, -104.0, -83.0, -65.0, -49.0, -35.0, -22.0, -10.0, 1.0, 13.0, 25.0, 38.0, 53.0, 69.0,
+    89.0, 113.0,
+];
+
+fn iq4_nl(b: &[u8], out: &mut [f32]) {
+    let d = half(b, 0);
+    nibbles(&b[2..]).for_each(|(i, q)| out[i] = d * STEPS[usize::from(q)]);
+}
+
+/// Eight groups of 32; of each group's scale four bits are in `low`, two in `high`.
+fn iq4_xs(b: &[u8], out: &mut [f32]) {
+    let (d, high) = (half(b, 0), u16::from_le_bytes([b[2], b[3]]));
+    let (low, packed) = (&b[4..8], &b[8..]);
+    for (group, values) in out.chunks_exact_mut(32).enumerate() {
+        let low = low[group / 2] >> (4 * (group % 2)) & 15;
+        let high = (high >> (2 * group) & 3) as u8;
+        let scale = d * (f32::from(low | high << 4) - 32.0);
+        let bytes = &packed[16 * group..][..16];
+        nibbles(bytes).for_each(|(i, q)| values[i] = scale * STEPS[usize::from(q)]);
     }
 }
