@@ -22,6 +22,11 @@ pub enum TemplateError {
     /// No field at all: every row would look the same to the model.
     #[error("template: it names no field; put one in braces, as in {{text}}It was")]
     NoField,
+    /// More fields than anybody writes.
+    #[error(
+        "template: it names more than {MOST_FIELDS} fields; name those that the answer depends on"
+    )]
+    TooManyFields,
     /// Two places to answer at.
     #[error("template: it has more than one {{mask}}; a row has one answer")]
     TwoMasks,
@@ -34,6 +39,9 @@ pub enum TemplateError {
         field: String,
     },
 }
+
+/// Each name is looked for among those before it.
+const MOST_FIELDS: usize = 64;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
@@ -146,6 +154,9 @@ impl Template {
             return Ok(());
         }
         let known = self.fields.iter().position(|field| field == name);
+        if known.is_none() && self.fields.len() == MOST_FIELDS {
+            return Err(TemplateError::TooManyFields);
+        }
         let index = known.unwrap_or_else(|| {
             self.fields.push(name.to_owned());
             self.fields.len() - 1
@@ -236,6 +247,12 @@ mod tests {
         assert_eq!(parse("{text} }"), TemplateError::Brace { at: 7 });
         assert_eq!(parse("{ }"), TemplateError::EmptyField { at: 0 });
         assert_eq!(parse("{text}{mask}{mask}"), TemplateError::TwoMasks);
+        let fields = |count: usize| (0..count).map(|field| format!("{{f{field}}}"));
+        let most = fields(64).collect::<String>();
+        assert_eq!(Template::parse(&most.repeat(2)).unwrap().fields().len(), 64);
+        let more = fields(65).collect::<String>();
+        let error = Template::parse(&more).unwrap_err();
+        assert_eq!(error, TemplateError::TooManyFields);
         let after = Template::parse("{mask}: {text}").unwrap();
         assert!(matches!(
             after.causal(&["x"]),

@@ -1,6 +1,6 @@
 //! The task file: one small TOML document that says what is asked of the model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -362,12 +362,10 @@ fn check_classes(classes: &[Class]) -> Result<(), TaskError> {
             count: classes.len(),
         });
     }
-    for (index, class) in classes.iter().enumerate() {
+    let mut names = BTreeSet::new();
+    for class in classes {
         not_blank("classes.name", &class.name)?;
-        if classes[..index]
-            .iter()
-            .any(|other| other.name == class.name)
-        {
+        if !names.insert(&class.name) {
             return Err(TaskError::SameClass {
                 class: class.name.clone(),
             });

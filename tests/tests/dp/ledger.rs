@@ -88,6 +88,75 @@ fn the_file_is_the_ledger() {
     ));
 }
 
+/// What is no number, no chance, no run or no fingerprint could count as nothing spent.
+#[test]
+fn a_ledger_that_nobody_wrote_is_refused() {
+    let plan = Plan::new(config()).unwrap();
+    let mut ledger = Ledger::new(100.0, 1e-2, Entropy::insecure(1));
+    let data = ledger.identify(TEXTS);
+    ledger.reserve(&data, &plan).unwrap();
+    let whole: serde_json::Value = serde_json::from_slice(&ledger.to_json().unwrap()).unwrap();
+    let json = |value: &str| serde_json::from_str::<serde_json::Value>(value).unwrap();
+    let cases = [
+        ("/version", "version", "2"),
+        ("/cap_epsilon", "cap_epsilon", "-1"),
+        ("/cap_delta", "cap_delta", "0"),
+        ("/cap_delta", "cap_delta", "1.5"),
+        ("/runs/0/event/sample_rate", "runs[0].event", "-0.5"),
+        ("/runs/0/event/sample_rate", "runs[0].event", "2"),
+        ("/runs/0/event/noise_multiplier", "runs[0].event", "-1"),
+        ("/runs/0/event/noise_multiplier", "runs[0].event", "0"),
+        ("/runs/0/event/noise_multiplier", "runs[0].event", "1e300"),
+        ("/runs/0/event/steps", "runs[0].event", "0"),
+        (
+            "/runs/0/event/steps",
+            "runs[0].event",
+            "18446744073709551615",
+        ),
+        ("/runs/0/data", "runs[0].data", r#"["ab"]"#),
+        ("/runs/0/data", "runs[0].data", r#"["0123456789abcdeF"]"#),
+        (
+            "/runs/0/data",
+            "runs[0].data",
+            r#"["1234567\u00e9abcdefg"]"#,
+        ),
+    ];
+    for (place, field, value) in cases {
+        let mut forged = whole.clone();
+        *forged.pointer_mut(place).unwrap() = json(value);
+        let error = Ledger::from_json(forged.to_string().as_bytes()).unwrap_err();
+        let named = matches!(&error, LedgerError::Field { field: found, .. } if found == field);
+        assert!(named, "{place} = {value}: {error}");
+        assert!(error.to_string().contains("restore it"), "{error}");
+    }
+    // No number at all.
+    for value in ["null", "\"NaN\"", "[]"] {
+        let mut forged = whole.clone();
+        *forged.pointer_mut("/cap_epsilon").unwrap() = json(value);
+        let error = Ledger::from_json(forged.to_string().as_bytes()).unwrap_err();
+        assert!(matches!(error, LedgerError::Json(_)), "{value}: {error}");
+    }
+    let text = whole.to_string().replacen("100.0", "1e999", 1);
+    assert!(Ledger::from_json(text.as_bytes()).is_err());
+}
+
+/// Each of two runs can be; together they are more steps than are accounted for.
+#[test]
+fn runs_that_add_up_to_too_much_are_an_error_and_not_nothing() {
+    let plan = Plan::new(config()).unwrap();
+    let mut ledger = Ledger::new(100.0, 1e-2, Entropy::insecure(1));
+    let data = ledger.identify(TEXTS);
+    ledger.reserve(&data, &plan).unwrap();
+    let mut forged: serde_json::Value = serde_json::from_slice(&ledger.to_json().unwrap()).unwrap();
+    forged["runs"][0]["event"]["steps"] = (1_u64 << 30).into();
+    let run = forged["runs"][0].clone();
+    forged["runs"].as_array_mut().unwrap().push(run);
+    let forged = Ledger::from_json(forged.to_string().as_bytes()).unwrap();
+    let data = forged.data_sets()[0].clone();
+    assert!(matches!(forged.spent(&data), Err(LedgerError::Account(_))));
+    assert!(forged.admit(&data, &plan).is_err());
+}
+
 #[test]
 fn a_crashed_run_counts_and_resuming_it_does_not_count_twice() {
     let plan = Plan::new(config()).unwrap();

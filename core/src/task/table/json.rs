@@ -6,6 +6,11 @@ use serde_json::{Map, Value};
 
 use super::{BadReason, BadRow, Table, TableError, TableRow};
 
+/// Bytes that cells may take for each byte of the file.
+const RATIO: u64 = 256;
+/// Bytes that they may take in any case.
+const FREE: u64 = 64 << 20;
+
 /// Reads every line. Columns are all keys that occur, sorted; a key that a row lacks is an empty
 /// cell, as is `null`.
 pub(super) fn read(bytes: &[u8]) -> Result<Table, TableError> {
@@ -33,6 +38,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Table, TableError> {
             None => TableError::Empty,
         });
     }
+    affordable(objects.len(), columns.len(), bytes.len())?;
     for (index, position) in columns.values_mut().enumerate() {
         *position = index;
     }
@@ -42,6 +48,16 @@ pub(super) fn read(bytes: &[u8]) -> Result<Table, TableError> {
         .collect();
     table.columns = columns.into_keys().collect();
     Ok(table)
+}
+
+/// Every row gets a cell for every key, so lines with a key of their own each would fill the memory.
+fn affordable(rows: usize, columns: usize, bytes: usize) -> Result<(), TableError> {
+    let cells = (rows as u64).saturating_mul(columns as u64);
+    let taken = cells.saturating_mul(size_of::<String>() as u64);
+    match taken > FREE.max((bytes as u64).saturating_mul(RATIO)) {
+        true => Err(TableError::Sparse { rows, columns }),
+        false => Ok(()),
+    }
 }
 
 fn row(
@@ -123,6 +139,19 @@ mod tests {
             BadReason::Nested { column: "t".into() }
         );
         assert!(matches!(table.bad[3].reason, BadReason::NotUtf8 { at: 6 }));
+    }
+
+    #[test]
+    fn keys_of_each_lines_own_do_not_fill_the_memory() {
+        let lines = |rows: usize| (0..rows).map(|row| format!("{{\"{row}\":1}}\n"));
+        let table = read(lines(1000).collect::<String>().as_bytes()).unwrap();
+        assert_eq!((table.rows.len(), table.columns.len()), (1000, 1000));
+        // A megabyte of these would be a hundred gigabytes of cells.
+        let (rows, columns) = (90_000, 90_000);
+        assert_eq!(
+            read(lines(rows).collect::<String>().as_bytes()),
+            Err(TableError::Sparse { rows, columns })
+        );
     }
 
     #[test]

@@ -6,6 +6,8 @@ mod json;
 mod separated;
 mod sniff;
 
+use std::collections::HashSet;
+
 pub use sniff::Format;
 
 /// Why a line is not a row. Quotes the data, so it is for its owner's eyes.
@@ -143,6 +145,16 @@ pub enum TableError {
         /// The name.
         column: String,
     },
+    /// JSON lines of which hardly two have a key in common.
+    #[error(
+        "its {rows} rows have {columns} different keys together, so that almost every cell would be empty; keep the keys that are needed"
+    )]
+    Sparse {
+        /// Rows.
+        rows: usize,
+        /// Different keys.
+        columns: usize,
+    },
     /// A column without name, next to others that have one.
     #[error("line {line}: column {number} has no name; give it one")]
     NamelessColumn {
@@ -234,6 +246,7 @@ fn utf8_body(bytes: &[u8]) -> Result<&[u8], TableError> {
 }
 
 fn check_header(columns: &[String], line: usize) -> Result<(), TableError> {
+    let mut seen = HashSet::new();
     for (index, column) in columns.iter().enumerate() {
         let name = column.trim();
         // pandas writes its row numbers under an empty header; everything else blank is a mistake.
@@ -243,7 +256,7 @@ fn check_header(columns: &[String], line: usize) -> Result<(), TableError> {
                 number: index + 1,
             });
         }
-        if columns[..index].iter().any(|other| other.trim() == name) {
+        if !seen.insert(name) {
             return Err(TableError::SameColumn {
                 line,
                 column: name.to_owned(),

@@ -21,6 +21,7 @@ pub(super) fn records(bytes: &[u8], separator: u8) -> impl Iterator<Item = Recor
         at: 0,
         line: 1,
         separator,
+        doomed: None,
     };
     std::iter::from_fn(move || reader.record())
 }
@@ -30,6 +31,28 @@ struct Reader<'a> {
     at: usize,
     line: usize,
     separator: u8,
+    /// Where a record ended that didn't read, and why. Whatever comes upon a line's end before that place
+    /// within quotes goes on as that record did, and would end as it did: without this, a file of quotes is
+    /// read from each of its lines to its end.
+    doomed: Option<(usize, Broken)>,
+}
+
+/// Why a record doesn't read; places are in the whole file.
+#[derive(Clone, Copy)]
+enum Broken {
+    OpenQuote,
+    AfterQuote,
+    NotUtf8 { at: usize },
+}
+
+impl Broken {
+    fn reason(self, start: usize) -> BadReason {
+        match self {
+            Self::OpenQuote => BadReason::OpenQuote,
+            Self::AfterQuote => BadReason::AfterQuote,
+            Self::NotUtf8 { at } => BadReason::NotUtf8 { at: at - start },
+        }
+    }
 }
 
 /// What ended a cell.
@@ -48,22 +71,29 @@ impl Reader<'_> {
             return None;
         }
         let (start, line) = (self.at, self.line);
-        let cells = self.cells(start);
-        if cells.is_err() {
+        let cells = self.cells().map_err(|broken| {
+            let end = match broken {
+                Broken::NotUtf8 { at } => at,
+                _ => self.at,
+            };
+            if self.doomed.is_none_or(|(known, _)| known < end) {
+                self.doomed = Some((end, broken));
+            }
             // Whatever follows may be sound: go on after the first line of the broken record.
             (self.at, self.line) = (start, line);
             self.skip_line();
-        }
+            broken.reason(start)
+        });
         Some(Record { line, cells })
     }
 
-    fn cells(&mut self, start: usize) -> Result<Vec<String>, BadReason> {
+    fn cells(&mut self) -> Result<Vec<String>, Broken> {
         let mut cells = Vec::new();
         loop {
             let before = self.at;
             let (cell, end) = self.cell()?;
-            let text = String::from_utf8(cell).map_err(|error| BadReason::NotUtf8 {
-                at: before - start + error.utf8_error().valid_up_to(),
+            let text = String::from_utf8(cell).map_err(|error| Broken::NotUtf8 {
+                at: before + error.utf8_error().valid_up_to(),
             })?;
             cells.push(text);
             if end == End::Record {
@@ -72,7 +102,7 @@ impl Reader<'_> {
         }
     }
 
-    fn cell(&mut self) -> Result<(Vec<u8>, End), BadReason> {
+    fn cell(&mut self) -> Result<(Vec<u8>, End), Broken> {
         if self.bytes.get(self.at) != Some(&b'"') {
             return Ok(self.bare());
         }
@@ -101,26 +131,35 @@ impl Reader<'_> {
     }
 
     /// A cell that starts with a quote, up to its closing one.
-    fn quoted(&mut self) -> Result<(Vec<u8>, End), BadReason> {
+    fn quoted(&mut self) -> Result<(Vec<u8>, End), Broken> {
         let mut cell = Vec::new();
         self.at += 1;
         loop {
-            let byte = *self.bytes.get(self.at).ok_or(BadReason::OpenQuote)?;
+            let byte = *self.bytes.get(self.at).ok_or(Broken::OpenQuote)?;
             self.at += 1;
             match byte {
                 b'"' if self.bytes.get(self.at) == Some(&b'"') => self.at += 1,
                 b'"' => break,
-                b'\n' if self.separator == b'\t' => return Err(BadReason::OpenQuote),
-                b'\n' => self.line += 1,
+                b'\n' if self.separator == b'\t' => return Err(Broken::OpenQuote),
+                b'\n' => self.next_line()?,
                 _ => {}
             }
             cell.push(byte);
         }
         let rest = &self.bytes[self.at..];
         if rest.first() != Some(&self.separator) {
-            self.at += line_end(rest).ok_or(BadReason::AfterQuote)?;
+            self.at += line_end(rest).ok_or(Broken::AfterQuote)?;
         }
         Ok((cell, self.delimiter()))
+    }
+
+    /// A line's end within quotes, which was stepped over.
+    fn next_line(&mut self) -> Result<(), Broken> {
+        self.line += 1;
+        match self.doomed {
+            Some((end, broken)) if self.at <= end => Err(broken),
+            _ => Ok(()),
+        }
     }
 
     /// Steps over the separator or line end that stands here.
@@ -163,6 +202,8 @@ fn line_end(rest: &[u8]) -> Option<usize> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     type Read = Vec<(usize, Result<Vec<String>, BadReason>)>;
@@ -236,8 +277,50 @@ mod tests {
         );
     }
 
+    /// Each line closes the quote that the one before it opened, and opens another: every record is open to the
+    /// end of the file. Read from each line to there, this megabyte would take minutes.
+    #[test]
+    fn quotes_without_end_are_read_once() {
+        let lines = 1 << 17;
+        let text = "b\"\"\",\"\n".repeat(lines);
+        let rows = read(&text, b',');
+        assert_eq!(rows.len(), lines);
+        for (at, row) in rows.iter().enumerate() {
+            assert_eq!(*row, (at + 1, Err(BadReason::OpenQuote)));
+        }
+        let rows = read(&format!("{text}x\"a"), b',');
+        assert_eq!(rows.len(), lines + 1);
+        for (at, row) in rows[..lines].iter().enumerate() {
+            assert_eq!(*row, (at + 1, Err(BadReason::AfterQuote)));
+        }
+        assert_eq!(rows[lines], (lines + 1, row(&["x\"a"])));
+    }
+
     #[test]
     fn a_lone_carriage_return_belongs_to_the_text() {
         assert_eq!(read("a\rb,c\r\n", b','), [(1, row(&["a\rb", "c"]))]);
+    }
+
+    proptest! {
+        /// What is known of earlier records changes nothing that is read of later ones.
+        #[test]
+        fn records_do_not_depend_on_what_was_broken_before(
+            bytes in prop::collection::vec(prop::sample::select(b"a\"\"\"\",,\n\n\r\xff".to_vec()), 0..60)
+        ) {
+            let mut reader = Reader { bytes: &bytes, at: 0, line: 1, separator: b',', doomed: None };
+            let forgetful = std::iter::from_fn(|| {
+                reader.doomed = None;
+                reader.record()
+            });
+            for (known, plain) in records(&bytes, b',').zip(forgetful) {
+                prop_assert_eq!(known.line, plain.line);
+                match (known.cells, plain.cells) {
+                    (Err(BadReason::NotUtf8 { .. }), Err(BadReason::NotUtf8 { .. })) => {}
+                    (known, plain) => {
+                        prop_assert_eq!(known, plain);
+                    }
+                }
+            }
+        }
     }
 }
