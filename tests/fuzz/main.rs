@@ -11,6 +11,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 mod damage;
+mod data;
 mod targets;
 #[path = "../tests/attacks/tiny.rs"]
 mod tiny;

@@ -1,4 +1,4 @@
-//! What is read, and what has to hold of it.
+//! What is read, and what has to hold of it: the list of targets, and those of models and prompts.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -6,16 +6,18 @@ use std::sync::{Arc, OnceLock};
 use burn::tensor::Device;
 use post_core::bundle::{Bundle, Card, Contents, Dtype, write};
 use post_core::checkpoint::pytorch::{self, File, Pytorch, PytorchReader};
-use post_core::checkpoint::{Checkpoint, Gguf, Safetensors, Tensors, hf, tokenizer};
+use post_core::checkpoint::{
+    Checkpoint, Gguf, Safetensors, SharedBytes, Tensors, hf, safetensors as sharding, tokenizer,
+};
 use post_core::dp::Receipt;
 use post_core::dp::receipt::Hashes;
 use post_core::model::{Config, Lm};
 use post_core::prompt::{Files, SoftPrompt, archive, logits_at, npy, peft, raw, sniff};
 
-use crate::tiny;
+use crate::{data, tiny};
 
 /// What was read in a few words, or the error.
-type Outcome = Result<String, String>;
+pub(crate) type Outcome = Result<String, String>;
 
 pub(crate) struct Target {
     pub(crate) name: &'static str,
@@ -29,12 +31,18 @@ const JSON: &[&str] = &[
     "{", "}", "[", "]", ",", ":", "null", "true", "\"", "\\u0000", "1e999", "-1",
 ];
 
-pub(crate) const TARGETS: [Target; 12] = [
+pub(crate) const TARGETS: [Target; 20] = [
     Target {
         name: "safetensors",
         seeds: safetensors_seeds,
         read: safetensors,
         words: &["F64", "BF16", "F4", "BOOL", "__metadata__", "]", "}"],
+    },
+    Target {
+        name: "sharded",
+        seeds: sharded_seeds,
+        read: sharded,
+        words: &["weight_map", ".safetensors", "../", "F32", "]", "}"],
     },
     Target {
         name: "gguf",
@@ -47,6 +55,22 @@ pub(crate) const TARGETS: [Target; 12] = [
         seeds: gguf_token_seeds,
         read: gguf_tokens,
         words: &["\u{2581}", "<0x0A>", "tokenizer.ggml.", "llama", "gpt2"],
+    },
+    Target {
+        name: "gguf-model",
+        seeds: gguf_model_seeds,
+        read: gguf_model,
+        words: &[
+            "llama.",
+            "qwen2.",
+            "rope.scaling.type",
+            "rope.scale_linear",
+            "yarn",
+            "linear",
+            "attention.key_length",
+            "output.weight",
+            "rope_freqs.weight",
+        ],
     },
     Target {
         name: "pytorch",
@@ -125,16 +149,66 @@ pub(crate) const TARGETS: [Target; 12] = [
         read: bare,
         words: &["'descr':", "'<f2'", "True", "(", ")", ",", "\u{93}NUMPY"],
     },
+    Target {
+        name: "table",
+        seeds: data::table_seeds,
+        read: data::table,
+        words: &[
+            "\"", "\"\"", ",\"", "\",", "\n", "\r\n", "\t", ";", "{\"a\":", "}", "text", "\u{feff}",
+        ],
+    },
+    Target {
+        name: "parquet",
+        seeds: data::parquet_seeds,
+        read: data::parquet,
+        words: &["PAR1", "text", "label"],
+    },
+    Target {
+        name: "packed",
+        seeds: data::packed_seeds,
+        read: data::packed,
+        words: &["BZh9", "1AY&SY", "text,label\n", "\u{1f}"],
+    },
+    Target {
+        name: "task",
+        seeds: data::task_seeds,
+        read: data::task,
+        words: &[
+            "{text}",
+            "{mask}",
+            "{{",
+            "\"",
+            "\"\"\"",
+            "[[classes]]\n",
+            "[answer]\n",
+            "max_tokens = 8\n",
+            "values = []\n",
+            "first_token = true\n",
+            "label = \"text\"\n",
+        ],
+    },
+    Target {
+        name: "catalog",
+        seeds: data::catalog_seeds,
+        read: data::catalog,
+        words: JSON,
+    },
+    Target {
+        name: "ledger",
+        seeds: data::ledger_seeds,
+        read: data::ledger,
+        words: JSON,
+    },
 ];
 
-fn fixture(name: &str) -> Vec<u8> {
+pub(crate) fn fixture(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fixtures")
         .join(name);
     std::fs::read(path).unwrap()
 }
 
-fn fixtures(names: &[&str]) -> Vec<Vec<u8>> {
+pub(crate) fn fixtures(names: &[&str]) -> Vec<Vec<u8>> {
     names.iter().map(|name| fixture(name)).collect()
 }
 
@@ -155,7 +229,7 @@ fn decode(tensors: &dyn Tensors, size: usize) -> Outcome {
     failed.map_or_else(|| Ok("tensors".to_owned()), Err)
 }
 
-fn said<T, E: std::fmt::Display>(result: Result<T, E>) -> Result<T, String> {
+pub(crate) fn said<T, E: std::fmt::Display>(result: Result<T, E>) -> Result<T, String> {
     result.map_err(|error| {
         let text = error.to_string();
         assert!(!text.is_empty(), "an error without words");
@@ -177,6 +251,44 @@ fn safetensors(bytes: &[u8]) -> Outcome {
         "x".to_owned(),
         Arc::new(bytes.to_vec()),
     )]))?;
+    decode(&opened, bytes.len())
+}
+
+/// Lengths of the index and of the first shard, the index, two shards.
+fn sharded_seeds() -> Vec<Vec<u8>> {
+    let mut first = tiny::tensors();
+    let second = first.split_off(first.len() / 2);
+    let mut map = serde_json::Map::new();
+    let [first, second] =
+        [("a.safetensors", first), ("b.safetensors", second)].map(|(shard, tensors)| {
+            for (name, _) in &tensors {
+                map.insert(name.clone(), shard.into());
+            }
+            let files = hf::folder(&tensors, &tiny::config(), None).unwrap();
+            let weights = files
+                .into_iter()
+                .find(|(name, _)| name == "model.safetensors");
+            weights.unwrap().1
+        });
+    let index = serde_json::json!({"metadata": {"total_size": 8528}, "weight_map": map});
+    let index = index.to_string().into_bytes();
+    let lengths = [index.len() as u32, first.len() as u32].map(u32::to_le_bytes);
+    vec![[&lengths.concat()[..], &index, &first, &second].concat()]
+}
+
+fn sharded(bytes: &[u8]) -> Outcome {
+    let Some((lengths, rest)) = bytes.split_first_chunk::<8>() else {
+        return Err("short".to_owned());
+    };
+    let length =
+        |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|byte| lengths[at + byte])) as usize;
+    let (index, rest) = rest.split_at(length(0).min(rest.len()));
+    let (first, second) = rest.split_at(length(4).min(rest.len()));
+    let names = said(sharding::shard_names(index))?;
+    let shards = names.into_iter().zip([first, second]);
+    let shared = |bytes: &[u8]| -> SharedBytes { Arc::new(bytes.to_vec()) };
+    let shards = shards.map(|(name, bytes)| (name, shared(bytes))).collect();
+    let opened = said(Safetensors::open_sharded(index, shards))?;
     decode(&opened, bytes.len())
 }
 
@@ -228,6 +340,21 @@ fn encode(tokenizer: &tokenizers::Tokenizer) -> Result<Vec<u32>, String> {
     let encoding = said(tokenizer.encode(TEXT, true))?;
     let _ = tokenizer.decode(encoding.get_ids(), false);
     Ok(encoding.get_ids().to_vec())
+}
+
+fn gguf_model_seeds() -> Vec<Vec<u8>> {
+    fixtures(&["gguf/llama3.gguf", "gguf/qwen2.gguf", "gguf/qwen3.gguf"])
+}
+
+/// All the way: what loads passes tokens.
+fn gguf_model(bytes: &[u8]) -> Outcome {
+    let checkpoint = said(Checkpoint::from_gguf(Arc::new(bytes.to_vec())))?;
+    let (config, tensors) = (&checkpoint.config, &*checkpoint.tensors);
+    let lm = said(Lm::load(config, tensors, &Device::default()))?;
+    let logits = said(pollster::block_on(logits_at(&lm, &[5, 9, 2], 2, None)))?;
+    assert_eq!(logits.len(), config.vocab_size);
+    let finite = logits.iter().all(|logit| logit.is_finite());
+    Ok(format!("{} runs, finite {finite}", config.family.name()))
 }
 
 fn pytorch_seeds() -> Vec<Vec<u8>> {
