@@ -121,6 +121,14 @@ pub enum TaskError {
         "`max_length` is 0; give the number of tokens that text and template may take, such as 256"
     )]
     NoLength,
+    /// More than any model has room for; sums of it with other lengths could not be counted.
+    #[error("`{field}` is {found}; no model has room for more than {MOST_TOKENS} tokens")]
+    TooManyTokens {
+        /// `max_length` or `max_tokens`.
+        field: &'static str,
+        /// The number found.
+        found: usize,
+    },
     /// No such ready task.
     #[error("there is no ready task `{name}`; ready are {known}, or give the path of a task file")]
     Unknown {
@@ -130,6 +138,9 @@ pub enum TaskError {
         known: String,
     },
 }
+
+/// As many places as a model may have.
+const MOST_TOKENS: usize = 1 << 24;
 
 /// The document as written; [`Task`] is the checked one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -295,6 +306,7 @@ impl TryFrom<Document> for Task {
         if document.max_length == 0 {
             return Err(TaskError::NoLength);
         }
+        few_tokens("max_length", document.max_length)?;
         for class in &mut document.classes {
             if class.values.is_empty() {
                 class.values.push(class.name.clone());
@@ -315,12 +327,19 @@ fn check_answers(document: &Document) -> Result<(), TaskError> {
         (Some(_), []) if document.first_token => Err(TaskError::FirstToken),
         (Some(open), []) if open.max_tokens == 0 => Err(TaskError::NoAnswerTokens),
         (Some(open), []) if open.end.is_empty() => Err(TaskError::NoEnd),
-        (Some(_), []) => Ok(()),
+        (Some(open), []) => few_tokens("max_tokens", open.max_tokens),
         (None, classes) => {
             check_classes(classes)?;
             check_words(classes)?;
             check_values(classes, &document.ignored_labels)
         }
+    }
+}
+
+fn few_tokens(field: &'static str, found: usize) -> Result<(), TaskError> {
+    match found > MOST_TOKENS {
+        true => Err(TaskError::TooManyTokens { field, found }),
+        false => Ok(()),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use serde_json::json;
+
 use super::refused;
 
 fn text(path: &Path) -> &str {
@@ -56,4 +58,21 @@ fn ledgers_that_are_none() {
         1,
         &["ledger.json", "a new one would forget what is spent"],
     );
+    let run = |noise: f64, rows: &str| {
+        json!({
+            "version": 1, "key": "00", "cap_epsilon": 8.0, "cap_delta": 1e-5,
+            "runs": [{
+                "plan": "00", "data": [rows],
+                "event": { "sample_rate": 0.1, "noise_multiplier": noise, "steps": 10 },
+            }],
+        })
+    };
+    for (ledger, place) in [
+        (run(-1.0, "0123456789abcdef"), "runs[0].event"),
+        (run(1.0, "ab"), "runs[0].data"),
+    ] {
+        fs::write(&file, ledger.to_string()).unwrap();
+        let said = ["ledger.json", place, "a new one would forget"];
+        refused(&show, 1, &said);
+    }
 }

@@ -97,6 +97,78 @@ fn parquet_of_endless_repetitions_is_given_up_early() {
     assert!(matches!(error, DataError::TooLarge { .. }), "{error}");
 }
 
+/// `plain.parquet`, whose footer says at these of ten places that there are as many rows or values as can be
+/// counted.
+fn endless(places: &[usize]) -> Vec<u8> {
+    // Thrift's compact protocol: "the next field but one, an i64", and 300 or the largest, zigzag.
+    let (said, most) = (
+        b"\x16\xd8\x04",
+        b"\x16\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+    );
+    let whole = fixture("plain.parquet");
+    let (rest, end) = whole.split_at(whole.len() - 8);
+    let length = u32::from_le_bytes([end[0], end[1], end[2], end[3]]) as usize;
+    let (data, mut footer) = rest.split_at(rest.len() - length);
+    let (mut forged, mut found): (Vec<u8>, usize) = (Vec::new(), 0);
+    while let Some(at) = footer.windows(said.len()).position(|window| window == said) {
+        forged.extend(&footer[..at]);
+        match places.contains(&found) {
+            true => forged.extend(most),
+            false => forged.extend(said),
+        }
+        footer = &footer[at + said.len()..];
+        found += 1;
+    }
+    assert_eq!(found, 10);
+    forged.extend(footer);
+    let length = (forged.len() as u32).to_le_bytes();
+    [data, &forged, &length, b"PAR1"].concat()
+}
+
+/// The table's rows, a column's values, a group's rows, all of them.
+#[test]
+fn parquet_that_claims_more_rows_than_can_be_is_read_as_far_as_it_goes_or_refused() {
+    assert_eq!(read("endless.parquet", &endless(&[])).unwrap(), 300);
+    for places in [
+        &[0][..],
+        &[1],
+        &[9],
+        &[0, 9],
+        &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+    ] {
+        if let Ok(rows) = read("endless.parquet", &endless(places)) {
+            assert_eq!(rows, 300, "{places:?}");
+        }
+    }
+}
+
+/// A frame of four bytes that asks for a window of two gigabytes.
+#[test]
+fn zstandard_that_asks_for_much_memory_is_refused() {
+    let frame = b"\x28\xb5\x2f\xfd\x00\xa8\x21\x00\x00a,b\n";
+    let error = read("a.csv.zst", frame).unwrap_err();
+    assert!(matches!(error, DataError::Damaged { .. }), "{error}");
+}
+
+/// Small files that cost the square of their size where a reader starts again at every line, compares every header
+/// with all others, or gives every row a cell for every key.
+#[test]
+fn tables_cost_no_more_than_their_size() {
+    let quotes = format!("a,b\n{}", "b\"\"\",\"\n".repeat(1 << 17));
+    assert_eq!(read("quotes.csv", quotes.as_bytes()).unwrap(), 0);
+    let names: Vec<String> = (0..1 << 17).map(|column| format!("c{column}")).collect();
+    let header = names.join(",");
+    assert_eq!(read("wide.csv", header.as_bytes()).unwrap(), 0);
+    let twice = read("twice.csv", format!("{header},c7\n").as_bytes()).unwrap_err();
+    assert!(twice.to_string().contains("`c7`"), "{twice}");
+    let keys: String = names
+        .iter()
+        .map(|name| format!("{{\"{name}\":1}}\n"))
+        .collect();
+    let error = read("keys.jsonl", keys.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("131072 different keys"), "{error}");
+}
+
 #[test]
 fn names_that_lie_are_named() {
     let misnamed = |name: &str, bytes: &[u8], word: &str| {

@@ -6,4 +6,5 @@ mod checkpoint_mutations;
 mod checkpoint_safetensors;
 mod data;
 mod prompts;
+mod tasks;
 mod tiny;

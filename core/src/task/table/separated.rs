@@ -278,7 +278,7 @@ mod tests {
     }
 
     /// Each line closes the quote that the one before it opened, and opens another: every record is open to the
-    /// end of the file. Read from each line to there, this megabyte would take minutes.
+    /// end of the file. Read from each line to there, that is the square of a megabyte.
     #[test]
     fn quotes_without_end_are_read_once() {
         let lines = 1 << 17;
