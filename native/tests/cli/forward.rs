@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use post_core::checkpoint::{Safetensors, SharedBytes, Tensors};
+use post_core::checkpoint::{Safetensors, SharedBytes, Tensors, hf};
+use post_core::model::{Config, NamedTensors};
 use post_core::prompt::{SoftPrompt, npy, peft};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{post, refused, stderr, stdout};
+use super::{journey, post, refused, stderr, stdout};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -21,14 +22,19 @@ fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+fn tensors(path: &Path) -> Safetensors {
+    let bytes: SharedBytes = Arc::new(fs::read(path).unwrap());
+    Safetensors::open(vec![(text(path), bytes)]).unwrap()
+}
+
 /// What transformers computed for the model (`fixtures/models/make.py`).
 struct Expected(Safetensors);
 
 impl Expected {
     fn of(model: &str) -> Self {
-        let path = fixture("models").join(model).join("expected.safetensors");
-        let bytes: SharedBytes = Arc::new(fs::read(path).unwrap());
-        Self(Safetensors::open(vec![("expected".to_owned(), bytes)]).unwrap())
+        Self(tensors(
+            &fixture("models").join(model).join("expected.safetensors"),
+        ))
     }
 
     /// A part of the first row.
@@ -187,6 +193,81 @@ fn weights_of_pytorch_make_a_model() {
     );
 }
 
+/// Weights in 16 bits, by safetensors and by `torch.save`, give what torch computes with them
+/// (`fixtures/halves/make.py`), widened or kept as they are.
+#[test]
+fn weights_in_16_bits_make_a_model() {
+    let expected = Expected(tensors(&fixture("halves/expected.safetensors")));
+    let ids = expected.ids();
+    for dtype in ["f16", "bf16"] {
+        let want = expected.values(&format!("{dtype}.logits"), 37);
+        for end in ["safetensors", "bin"] {
+            let model = text(&fixture("halves").join(format!("{dtype}.{end}")));
+            for kept in [vec![], vec!["--dtype", dtype]] {
+                let forward = [
+                    "forward", "--model", &model, "--ids", &ids, "--device", "cpu", "--json",
+                ];
+                assert_logits(&json(&[&forward[..], &kept].concat()), &want);
+            }
+            assert_eq!(inspected(&model)["kind"], "weights of a model folder");
+        }
+    }
+}
+
+/// A folder with the llama's weights in two files.
+fn sharded(folder: &Path, shards: [&str; 2]) {
+    let from = fixture("models/llama");
+    let whole = tensors(&from.join("model.safetensors"));
+    let config = fs::read(from.join("config.json")).unwrap();
+    fs::write(folder.join("config.json"), &config).unwrap();
+    let config = Config::from_hf(&serde_json::from_slice(&config).unwrap()).unwrap();
+    let mut first = whole.names();
+    let second = first.split_off(first.len() / 2);
+    let mut map = serde_json::Map::new();
+    for (shard, names) in shards.into_iter().zip([first, second]) {
+        let part = names
+            .iter()
+            .map(|name| (name.clone(), whole.tensor(name).unwrap()));
+        let files = hf::folder(&part.collect::<NamedTensors>(), &config, None).unwrap();
+        let weights = files
+            .into_iter()
+            .find(|(name, _)| name == "model.safetensors");
+        fs::write(folder.join(shard), weights.unwrap().1).unwrap();
+        map.extend(names.into_iter().map(|name| (name, Value::from(shard))));
+    }
+    let index = serde_json::json!({ "metadata": {}, "weight_map": map });
+    let path = folder.join("model.safetensors.index.json");
+    fs::write(path, index.to_string()).unwrap();
+}
+
+#[test]
+fn safetensors_in_shards_make_a_model() {
+    let expected = Expected::of("llama");
+    let ids = expected.ids();
+    let dir = tempfile::tempdir().unwrap();
+    let shards = [
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+    ];
+    sharded(dir.path(), shards);
+    let model = text(dir.path());
+    let found = json(&[
+        "forward", "--model", &model, "--ids", &ids, "--device", "cpu", "--json",
+    ]);
+    assert_logits(&found, &expected.values("plain.logits", 37));
+    let found = inspected(&model);
+    assert_eq!(
+        (&found["kind"], &found["blocks"]),
+        (&"model folder".into(), &3.into())
+    );
+    // The second is the first again, then it is gone.
+    let [first, second] = shards.map(|shard| dir.path().join(shard));
+    fs::copy(&first, &second).unwrap();
+    refused(&["inspect", &model], 1, &[shards[0], shards[1], "too"]);
+    fs::remove_file(&second).unwrap();
+    refused(&["inspect", &model], 1, &[shards[1]]);
+}
+
 struct Place(TempDir);
 
 impl Place {
@@ -249,6 +330,70 @@ fn prompts_go_from_format_to_format() {
     assert!(answers.iter().all(|answer| answer == &answers[0]));
 }
 
+/// What is said of a file, which fits a screen and is no JSON unless that is asked for.
+#[track_caller]
+fn inspected(path: &str) -> Value {
+    let found = json(&["inspect", path, "--json"]);
+    let shown = stdout(&post(&["inspect", path]));
+    assert!(
+        shown.lines().count() <= 24,
+        "{path} fills more than a screen:\n{shown}"
+    );
+    assert!(!shown.contains(['{', '}', '"']), "{path}:\n{shown}");
+    found
+}
+
+#[track_caller]
+fn assert_says(found: &Value, said: &Value) {
+    for (name, value) in said.as_object().unwrap() {
+        assert_eq!(&found[name], value, "{name} in {found}");
+    }
+}
+
+#[test]
+fn inspect_says_what_a_gguf_is() {
+    let found = inspected(&text(&fixture("gguf/llama3.gguf")));
+    let said = serde_json::json!({
+        "kind": "GGUF model", "family": "llama", "blocks": 2, "hidden_size": 24, "heads": 4,
+        "key_value_heads": 2, "vocab_size": 37, "positions": 64, "causal": true,
+        "head_is_embedding": false, "tokenizer": null, "tensors": 21, "parameters": 14856,
+    });
+    assert_says(&found, &said);
+    assert_eq!(found["hash"].as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn inspect_says_what_a_receipt_promises() {
+    let found = inspected(&text(&fixture("fuzz/privacy.json")));
+    let said = serde_json::json!({
+        "kind": "privacy receipt", "private": true, "delta": 1e-5, "earlier_runs": 0,
+    });
+    assert_says(&found, &said);
+    assert_eq!(found["epsilon"], found["total_epsilon"]);
+    assert!((found["epsilon"].as_f64().unwrap() - 8.0).abs() < 1e-3);
+    assert!(found["statement"].as_str().unwrap().contains("(8, 1e-5)"));
+    assert!(found["hashes"]["prompt"].is_string());
+}
+
+#[test]
+fn inspect_says_what_a_bundle_holds() {
+    let place = journey::Place::new();
+    place.done(
+        "bundle --student @teacher --name tiny --license MIT --task @toy.toml --out @s.post.safetensors",
+    );
+    let path = text(&place.path("s.post.safetensors"));
+    let found = inspected(&path);
+    let said = serde_json::json!({
+        "kind": "student bundle", "name": "tiny", "license": "MIT", "tasks": ["toy"], "family": "llama",
+        "blocks": 3, "hidden_size": 18, "vocab_size": 37, "prompt_place": "before-bos",
+    });
+    assert_says(&found, &said);
+    assert_eq!(found["hash"].as_str().unwrap().len(), 64);
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    refused(&["inspect", &path], 1, &["s.post.safetensors"]);
+}
+
 #[test]
 fn inspect_knows_every_file() {
     let place = Place(tempfile::tempdir().unwrap());
@@ -276,14 +421,7 @@ fn inspect_knows_every_file() {
         ),
         (fixture("prompts/numpy-float16.npy"), "soft prompt (.npy)"),
     ] {
-        let found = json(&["inspect", &path, "--json"]);
-        assert_eq!(found["kind"], kind, "{path}");
-        let shown = stdout(&post(&["inspect", &path]));
-        assert!(
-            shown.lines().count() <= 24,
-            "{path} fills more than a screen:\n{shown}"
-        );
-        assert!(!shown.contains(['{', '}', '"']), "{path}:\n{shown}");
+        assert_eq!(inspected(&path)["kind"], kind, "{path}");
     }
     let other = place.path("x.json");
     fs::write(&other, "{}").unwrap();

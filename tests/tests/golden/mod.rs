@@ -3,6 +3,7 @@
 mod data;
 mod gguf;
 mod gguf_families;
+mod halves;
 mod hf;
 mod model;
 mod peft;
