@@ -1,5 +1,7 @@
 //! What a data set has spent, over all runs; the owner keeps it, and no mechanism starts without it.
 
+mod check;
+
 use std::collections::BTreeSet;
 
 use hmac::{Hmac, Mac};
@@ -8,7 +10,7 @@ use sha2::Sha256;
 
 use super::{
     Entropy, Plan,
-    account::{AccountError, Event, MAX_STEPS},
+    account::{AccountError, Event},
     receipt, slack,
 };
 
@@ -41,14 +43,9 @@ pub enum LedgerError {
     Account(#[from] AccountError),
     /// A file that no ledger wrote.
     #[error(
-        "the ledger cannot be read (`{field}` {reason}); restore it, for a new one would forget what is spent"
+        "the ledger cannot be read (no run leaves `{0}` like that); restore it, for a new one would forget what is spent"
     )]
-    Field {
-        /// Where, as `runs[0].event`.
-        field: String,
-        /// What is wrong.
-        reason: &'static str,
-    },
+    Field(String),
     /// A damaged file.
     #[error(
         "the ledger cannot be read ({0}); restore it, for a new one would forget what is spent"
@@ -84,12 +81,6 @@ struct Run {
 pub struct DataId(BTreeSet<String>);
 
 impl DataId {
-    fn is_sketch(&self) -> bool {
-        let digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        let fingerprint = |text: &String| text.len() == 16 && text.bytes().all(digit);
-        self.0.len() <= SKETCH && self.0.iter().all(fingerprint)
-    }
-
     /// Eight digits to tell data sets apart in a list; worthless without the ledger's key.
     #[must_use]
     pub fn short(&self) -> &str {
@@ -138,32 +129,8 @@ impl Ledger {
     /// When it is damaged: what no run can have entered might count as nothing.
     pub fn from_json(bytes: &[u8]) -> Result<Self, LedgerError> {
         let ledger: Self = serde_json::from_slice(bytes)?;
-        ledger.check()?;
+        check::check(&ledger)?;
         Ok(ledger)
-    }
-
-    fn check(&self) -> Result<(), LedgerError> {
-        let delta = self.cap_delta > 0.0 && self.cap_delta < 1.0;
-        require(self.version == 1, "version", "is not 1")?;
-        require(
-            self.cap_epsilon >= 0.0,
-            "cap_epsilon",
-            "is a number below 0",
-        )?;
-        require(delta, "cap_delta", "is not between 0 and 1")?;
-        for (at, run) in self.runs.iter().enumerate() {
-            require(
-                possible(&run.event),
-                &format!("runs[{at}].event"),
-                "is no run that a plan allows",
-            )?;
-            require(
-                run.data.is_sketch(),
-                &format!("runs[{at}].data"),
-                "is not up to 1024 fingerprints of 16 hexadecimal digits",
-            )?;
-        }
-        Ok(())
     }
 
     /// The ledger's file. Write it before the reserved run starts.
@@ -319,23 +286,6 @@ impl Ledger {
             .map(|byte| format!("{byte:02x}"))
             .collect()
     }
-}
-
-fn require(holds: bool, field: &str, reason: &'static str) -> Result<(), LedgerError> {
-    match holds {
-        true => Ok(()),
-        false => Err(LedgerError::Field {
-            field: field.to_owned(),
-            reason,
-        }),
-    }
-}
-
-/// Whether a plan can have led to the event. Calibrated noise may end a little above what can be asked for.
-fn possible(event: &Event) -> bool {
-    (0.0..=1.0).contains(&event.sample_rate)
-        && (*slack::NOISE.start()..=2.0 * slack::NOISE.end()).contains(&event.noise_multiplier)
-        && (1..=MAX_STEPS).contains(&event.steps)
 }
 
 /// Of all runs that share a row with `data`.

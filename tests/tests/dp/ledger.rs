@@ -125,7 +125,7 @@ fn a_ledger_that_nobody_wrote_is_refused() {
         let mut forged = whole.clone();
         *forged.pointer_mut(place).unwrap() = json(value);
         let error = Ledger::from_json(forged.to_string().as_bytes()).unwrap_err();
-        let named = matches!(&error, LedgerError::Field { field: found, .. } if found == field);
+        let named = matches!(&error, LedgerError::Field(found) if found == field);
         assert!(named, "{place} = {value}: {error}");
         assert!(error.to_string().contains("restore it"), "{error}");
     }
