@@ -231,6 +231,11 @@ impl<'a> Keys<'a> {
 /// The file has what each frequency is divided by, not the parameters that this follows from. Llama 3.1
 /// and its successors differ in the largest divisor alone; any others are refused.
 fn like_llama3(rope: Rope, factors: &[f32]) -> Result<Rope, ModelError> {
+    let other = || ModelError::unsupported("rope_freqs.weight", "not Llama 3's");
+    // Before as many frequencies are computed as the file claims to have.
+    if factors.len() != rope.dims / 2 {
+        return Err(other());
+    }
     let largest = factors.iter().copied().fold(0.0, f32::max);
     let stretched = Rope {
         scaling: RopeScaling::Llama3 {
@@ -247,13 +252,10 @@ fn like_llama3(rope: Rope, factors: &[f32]) -> Result<Rope, ModelError> {
         .zip(&slower)
         .map(|(plain, slower)| plain / slower);
     let close = |(found, divisor): (&f32, f32)| (found - divisor).abs() <= 1e-3 * divisor;
-    if factors.len() != plain.len() || !factors.iter().zip(divisors).all(close) {
-        return Err(ModelError::unsupported(
-            "rope_freqs.weight",
-            "not Llama 3's",
-        ));
+    match factors.iter().zip(divisors).all(close) {
+        true => Ok(stretched),
+        false => Err(other()),
     }
-    Ok(stretched)
 }
 
 #[cfg(test)]
@@ -500,6 +502,12 @@ mod tests {
         };
         read(&keys).unwrap();
         keys.insert("llama.rope.scaling.factor".to_owned(), float(4.0));
+        let error = read(&keys).unwrap_err().to_string();
+        assert!(error.contains("rope_freqs.weight"), "{error}");
+        // Heads of a width that would fill the memory with frequencies.
+        keys.remove("llama.rope.scaling.factor");
+        let width = ("llama.attention.key_length", MetaValue::Int(1 << 50));
+        keys.insert(width.0.to_owned(), width.1);
         let error = read(&keys).unwrap_err().to_string();
         assert!(error.contains("rope_freqs.weight"), "{error}");
     }
