@@ -110,7 +110,7 @@ pub enum Activation {
     Silu,
     /// `x · Φ(x)`, by the error function
     Gelu,
-    /// `x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³)))`
+    /// `x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³)))`, which goes by several names
     GeluNew,
     /// `max(x, 0)`
     Relu,
@@ -124,8 +124,9 @@ impl Activation {
     pub fn from_name(field: &str, name: &str) -> Result<Self, ModelError> {
         match name {
             "silu" | "swish" => Ok(Self::Silu),
-            "gelu" => Ok(Self::Gelu),
-            "gelu_new" | "gelu_pytorch_tanh" => Ok(Self::GeluNew),
+            "gelu" | "gelu_python" => Ok(Self::Gelu),
+            "gelu_new" | "gelu_fast" | "gelu_accurate" | "gelu_pytorch_tanh"
+            | "gelu_python_tanh" => Ok(Self::GeluNew),
             "relu" => Ok(Self::Relu),
             _ => Err(ModelError::unsupported(field, name)),
         }

@@ -8,6 +8,7 @@ mod hf;
 mod model;
 mod peft;
 mod prompts;
+mod published;
 mod relative;
 mod smollm;
 mod tokenizer;

@@ -148,20 +148,26 @@ pub(super) fn read_usual(
     Ok(())
 }
 
-/// Gives the blocks that `layer_types` names, or else `otherwise`, the window `sliding_window`.
+/// Gives the blocks that `layer_types` names, or else `otherwise`, the window `sliding_window`, which is
+/// `absent` where the file doesn't say.
 pub(super) fn read_windows(
     config: &mut Config,
     fields: &mut Fields<'_>,
+    absent: Option<usize>,
     otherwise: impl Fn(usize) -> bool,
 ) -> Result<(), ModelError> {
-    let window = fields.size_opt("sliding_window")?;
+    let window = fields.size_or_null("sliding_window", absent)?;
     let count = config.layers.len();
     let slides: Vec<bool> = match fields.get("layer_types") {
         None => (0..count).map(otherwise).collect(),
         Some(types) => {
             let kind = |value: &Value| match value.as_str() {
                 Some("full_attention") => Ok(false),
-                Some("sliding_attention") => Ok(true),
+                Some("sliding_attention") if window.is_some() => Ok(true),
+                Some("sliding_attention") => {
+                    let reason = "`layer_types` has windows, so it must say how wide they are";
+                    Err(ModelError::invalid("sliding_window", reason))
+                }
                 _ => Err(ModelError::unsupported("layer_types", value)),
             };
             let types = types.as_array().filter(|types| types.len() == count);
@@ -203,19 +209,29 @@ pub(super) fn write(config: &Config, model_type: &str, architecture: &str) -> Va
     json
 }
 
-/// [`read_windows`] where `use_sliding_window` says so; else what stands there is not used.
+/// [`read_windows`] where `use_sliding_window` says so; else what stands there is not used. `layer_types`
+/// that has windows all the same is refused: transformers' masks would go by it, or fail.
 pub(super) fn read_windows_if_used(
     config: &mut Config,
     fields: &mut Fields<'_>,
+    absent: Option<usize>,
     otherwise: impl Fn(usize) -> bool,
 ) -> Result<(), ModelError> {
     if fields.flag_or("use_sliding_window", false)? {
-        return read_windows(config, fields, otherwise);
+        return read_windows(config, fields, absent, otherwise);
     }
-    for unused in ["sliding_window", "layer_types"] {
-        fields.get(unused);
+    fields.get("sliding_window");
+    let Some(types) = fields.get("layer_types") else {
+        return Ok(());
+    };
+    let full = |kind: &Value| kind.as_str() == Some("full_attention");
+    match types.as_array().is_some_and(|types| types.iter().all(full)) {
+        true => Ok(()),
+        false => {
+            let reason = "has windows, but `use_sliding_window` is not true: say which is meant";
+            Err(ModelError::invalid("layer_types", reason))
+        }
     }
-    Ok(())
 }
 
 /// What [`read_windows_if_used`] understands.

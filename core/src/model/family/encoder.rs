@@ -17,6 +17,7 @@ pub(super) fn read(family: Family, fields: &mut Fields<'_>) -> Result<Config, Mo
     let shape = Shape::even(fields, names, intermediate_size, max_positions)?;
     fields.only("position_embedding_type", &json!("absolute"))?;
     fields.only("is_decoder", &json!(false))?;
+    fields.only("directionality", &json!("bidi"))?;
     fields.size_opt("type_vocab_size")?;
     let activation = Activation::from_name("hidden_act", fields.text_or("hidden_act", "gelu")?)?;
     Ok(Config {

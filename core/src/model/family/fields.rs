@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use crate::model::ModelError;
 
-/// Options that no family's forward pass in evaluation mode depends on.
+/// Options that no family's forward pass in evaluation mode depends on: training, classifiers' labels, the
+/// pooler that nothing here reads, what a call returns beside hidden states and logits.
 const HARMLESS: &[&str] = &[
     "activation_dropout",
     "architectures",
@@ -32,11 +33,25 @@ const HARMLESS: &[&str] = &[
     "initializer_range",
     "is_llama_config",
     "label2id",
+    "language",
     "layerdrop",
     "mask_token_id",
+    "max_sequence_length",
     "max_window_layers",
     "model_type",
+    "name",
+    "name_or_path",
+    "num_labels",
+    "output_attentions",
+    "output_hidden_states",
+    "output_past",
     "pad_token_id",
+    "pooler_fc_size",
+    "pooler_num_attention_heads",
+    "pooler_num_fc_layers",
+    "pooler_size_per_head",
+    "pooler_type",
+    "predict_special_tokens",
     "prefix",
     "pretraining_tp",
     "problem_type",
@@ -51,12 +66,65 @@ const HARMLESS: &[&str] = &[
     "summary_type",
     "summary_use_proj",
     "task_specific_params",
+    "tf_legacy_loss",
     "tokenizer_class",
     "torch_dtype",
+    "torchscript",
     "transformers.js_config",
     "transformers_version",
     "unsloth_fixed",
+    "use_bfloat16",
     "use_cache",
+    "xla_device",
+];
+
+/// How text is generated, which configurations carried before `generation_config.json`.
+const GENERATION: &[&str] = &[
+    "bad_words_ids",
+    "begin_suppress_tokens",
+    "diversity_penalty",
+    "do_sample",
+    "early_stopping",
+    "encoder_no_repeat_ngram_size",
+    "exponential_decay_length_penalty",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "length_penalty",
+    "max_length",
+    "max_new_tokens",
+    "min_length",
+    "no_repeat_ngram_size",
+    "num_beam_groups",
+    "num_beams",
+    "num_return_sequences",
+    "output_scores",
+    "remove_invalid_values",
+    "renormalize_logits",
+    "repetition_penalty",
+    "return_dict_in_generate",
+    "suppress_tokens",
+    "temperature",
+    "top_k",
+    "top_p",
+    "typical_p",
+];
+
+/// transformers' own bookkeeping. Any other name that begins with `_` is an option like others, as OPT's
+/// `_remove_final_layer_norm` is; of Gemma's `_sliding_window_pattern` transformers 5 reads nothing.
+const BOOKKEEPING: &[&str] = &[
+    "_attn_implementation",
+    "_attn_implementation_autoset",
+    "_attn_implementation_internal",
+    "_commit_hash",
+    "_experts_implementation",
+    "_experts_implementation_internal",
+    "_flash_attn_2_enabled",
+    "_from_auto",
+    "_from_pipeline",
+    "_name_or_path",
+    "_num_labels",
+    "_output_attentions",
+    "_sliding_window_pattern",
 ];
 
 const MOST_BLOCKS: usize = 4096;
@@ -120,6 +188,18 @@ impl<'a> Fields<'a> {
         self.typed(field, "a whole number", read)
     }
 
+    /// A whole number whose `null` is not its absence.
+    pub(super) fn size_or_null(
+        &mut self,
+        field: &'static str,
+        absent: Option<usize>,
+    ) -> Result<Option<usize>, ModelError> {
+        match self.has(field) {
+            true => self.size_opt(field),
+            false => Ok(absent),
+        }
+    }
+
     /// A number of blocks.
     pub(super) fn blocks(&mut self, field: &'static str) -> Result<usize, ModelError> {
         few_blocks(field, self.size(field)?)
@@ -177,14 +257,14 @@ impl<'a> Fields<'a> {
 
     /// Refuses every field that was neither read nor is known to be harmless.
     ///
-    /// `null`, `false` and empty values are options that are off; names that begin with `_` are
-    /// transformers' own bookkeeping.
+    /// `null`, `false` and empty values are options that are off.
     pub(super) fn finish(self) -> Result<(), ModelError> {
+        let harmless = |field: &str| {
+            let lists = [HARMLESS, GENERATION, BOOKKEEPING];
+            lists.iter().any(|list| list.contains(&field))
+        };
         let unknown = self.map.iter().find(|(field, value)| {
-            !self.seen.contains(field.as_str())
-                && !HARMLESS.contains(&field.as_str())
-                && !field.starts_with('_')
-                && !is_off(value)
+            !self.seen.contains(field.as_str()) && !harmless(field.as_str()) && !is_off(value)
         });
         unknown.map_or(Ok(()), |(field, value)| {
             Err(ModelError::unsupported(field, value))

@@ -17,9 +17,15 @@ pub(super) const NAMES: Names = Names {
 pub(super) fn read(fields: &mut Fields<'_>) -> Result<Config, ModelError> {
     let mut config = decoder::read(Family::Gemma2, fields, DEFAULTS)?;
     read_gemma(&mut config, fields, [Some(50.0), Some(30.0)])?;
-    decoder::read_windows(&mut config, fields, |block| block.is_multiple_of(2))?;
+    decoder::read_windows(&mut config, fields, WINDOW, |block| block.is_multiple_of(2))?;
+    // Google's files say it twice.
+    let window = fields.size_or_null("sliding_window", WINDOW)?;
+    fields.only("sliding_window_size", &json!(window))?;
     Ok(config)
 }
+
+/// The window of a Gemma whose file doesn't say.
+pub(super) const WINDOW: Option<usize> = Some(4096);
 
 pub(super) const DEFAULTS: Defaults = Defaults {
     head_dim: Some(256),

@@ -22,7 +22,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Config, ModelError> {
     gemma2::read_gemma(&mut config, fields, [None, None])?;
     config.query_key_norm = true;
     let every = fields.size_opt("sliding_window_pattern")?.unwrap_or(6);
-    decoder::read_windows(&mut config, fields, |block| {
+    decoder::read_windows(&mut config, fields, gemma2::WINDOW, |block| {
         !(block + 1).is_multiple_of(every)
     })?;
     read_ropes(&mut config, fields)?;
@@ -50,7 +50,11 @@ fn read_ropes(config: &mut Config, fields: &mut Fields<'_>) -> Result<(), ModelE
         return Err(ModelError::unsupported(field, "stretched"));
     }
     for layer in &mut config.layers {
-        layer.rope = Some(if layer.window.is_some() { local } else { global });
+        layer.rope = Some(if layer.window.is_some() {
+            local
+        } else {
+            global
+        });
     }
     Ok(())
 }

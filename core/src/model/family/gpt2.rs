@@ -33,10 +33,14 @@ pub(super) const NAMES: Names = Names {
 /// `GPT2Config`, with its defaults.
 pub(super) fn read(fields: &mut Fields<'_>) -> Result<Config, ModelError> {
     let width = fields.size("n_embd")?;
-    let inner = fields.size_opt("n_inner")?.unwrap_or(width.saturating_mul(4));
+    let inner = fields
+        .size_opt("n_inner")?
+        .unwrap_or(width.saturating_mul(4));
     let positions = fields.size("n_positions")?;
     let shape = Shape::even(fields, ["n_embd", "n_layer", "n_head"], inner, positions)?;
     fields.only("n_ctx", &json!(positions))?;
+    // Rows of GPT's table behind the vocabulary.
+    fields.only("n_special", &json!(0))?;
     let activation = fields.text_or("activation_function", "gelu_new")?;
     Ok(Config {
         learned_positions: Some(0),

@@ -14,10 +14,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Config, ModelError> {
     fields.only("attention_bias", &json!(false))?;
     let mut config = decoder::read(Family::Mistral, fields, Defaults::LLAMA)?;
     // An absent window is 4096, `null` is none.
-    let window = match fields.has("sliding_window") {
-        true => fields.size_opt("sliding_window")?,
-        false => Some(4096),
-    };
+    let window = fields.size_or_null("sliding_window", Some(4096))?;
     for layer in &mut config.layers {
         layer.window = window;
     }

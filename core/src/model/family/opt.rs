@@ -27,15 +27,15 @@ pub(super) const NAMES: Names = Names {
 /// `OPTConfig`, with its defaults.
 pub(super) fn read(fields: &mut Fields<'_>) -> Result<Config, ModelError> {
     let names = ["hidden_size", "num_hidden_layers", "num_attention_heads"];
-    let positions = fields
-        .size_opt("max_position_embeddings")?
-        .unwrap_or(2048);
+    let positions = fields.size_opt("max_position_embeddings")?.unwrap_or(2048);
     let positions = positions.saturating_add(FIRST_POSITION);
     let intermediate_size = fields.size("ffn_dim")?;
     let shape = Shape::even(fields, names, intermediate_size, positions)?;
     let embedding_size = fields.size_opt("word_embed_proj_dim")?;
     fields.only("_remove_final_layer_norm", &json!(false))?;
     fields.only("layer_norm_elementwise_affine", &json!(true))?;
+    // The 13b's file has it from where it was trained; transformers reads nothing of it.
+    fields.only("output_projection", &json!(true))?;
     let before = fields.flag_or("do_layer_norm_before", true)?;
     let activation = fields.text_or("activation_function", "relu")?;
     let bias = fields.flag_or("enable_bias", true)?;

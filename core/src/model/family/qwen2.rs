@@ -21,7 +21,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Config, ModelError> {
 /// Those that Qwen 2 and 3 have.
 pub(super) fn read_windows(config: &mut Config, fields: &mut Fields<'_>) -> Result<(), ModelError> {
     let first = fields.size_opt("max_window_layers")?.unwrap_or(28);
-    decoder::read_windows_if_used(config, fields, |block| block >= first)
+    decoder::read_windows_if_used(config, fields, Some(4096), |block| block >= first)
 }
 
 pub(super) fn write(config: &Config) -> Value {

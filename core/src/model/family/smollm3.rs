@@ -19,7 +19,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Config, ModelError> {
     let mut config = decoder::read(Family::SmolLm3, fields, defaults)?;
     config.mlp_bias = fields.flag_or("mlp_bias", false)?;
     let turns = turns(config.num_hidden_layers(), fields)?;
-    decoder::read_windows_if_used(&mut config, fields, |block| !turns[block])?;
+    decoder::read_windows_if_used(&mut config, fields, None, |block| !turns[block])?;
     for (layer, turns) in config.layers.iter_mut().zip(turns) {
         layer.rope = layer.rope.filter(|_| turns);
     }
@@ -46,7 +46,10 @@ pub(super) fn write(config: &Config) -> Value {
     json["mlp_bias"] = json!(config.mlp_bias);
     // The default lies outside a small vocabulary.
     json["pad_token_id"] = Value::Null;
-    let turns = config.layers.iter().map(|layer| u8::from(layer.rope.is_some()));
+    let turns = config
+        .layers
+        .iter()
+        .map(|layer| u8::from(layer.rope.is_some()));
     json["no_rope_layers"] = turns.collect();
     json
 }
