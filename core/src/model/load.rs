@@ -341,25 +341,22 @@ impl Source<'_> {
         ))
     }
 
-    /// A bias that the configuration doesn't mention would be left out silently.
+    /// A bias that the configuration doesn't mention would be left out silently, in whichever block it is.
     fn refuse_unknown_biases(&self) -> Result<(), ModelError> {
+        let (config, names) = (self.config, self.names);
         let parts = [
-            (self.config.qkv_bias, self.names.qkv),
-            (
-                self.config.attention_output_bias,
-                &[self.names.attention_output],
-            ),
-            (self.config.mlp_bias, self.names.mlp_input),
-            (self.config.mlp_bias, &[self.names.mlp_output]),
+            (config.qkv_bias, names.qkv),
+            (config.attention_output_bias, &[names.attention_output]),
+            (config.mlp_bias, names.mlp_input),
+            (config.mlp_bias, &[names.mlp_output]),
         ];
-        for part in parts
-            .iter()
-            .filter(|(known, _)| !known)
-            .flat_map(|(_, parts)| parts.iter())
-        {
-            let name = format!("{}.bias", self.names.in_block(0, part));
-            if self.tensors.shape(&name).is_some() {
-                return Err(ModelError::unsupported("no bias", format!("tensor {name}")));
+        let unknown = parts.iter().filter(|(known, _)| !known);
+        for part in unknown.flat_map(|(_, parts)| parts.iter()) {
+            for layer in 0..config.num_hidden_layers() {
+                let name = format!("{}.bias", names.in_block(layer, part));
+                if let Some((name, _)) = self.named(&name) {
+                    return Err(ModelError::unsupported("no bias", format!("tensor {name}")));
+                }
             }
         }
         Ok(())

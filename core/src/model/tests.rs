@@ -485,14 +485,25 @@ fn norms_may_have_the_names_of_berts_oldest_files() {
     assert_eq!(logits(&old), logits(&new));
 }
 
+/// In the first block and the last, with the family's prefix and without.
 #[test]
 fn a_bias_that_the_config_does_not_know_is_refused() {
     let config = llama();
-    let mut tensors = random_tensors(&config, 14);
-    let bias = crate::checkpoint::HostTensor::f32([60], vec![0.0; 60]);
-    tensors.insert("model.layers.0.self_attn.q_proj.bias".into(), bias);
-    let loaded = Lm::load(&config, &Memory(tensors), &burn::tensor::Device::default());
-    assert!(matches!(loaded, Err(ModelError::Unsupported { .. })));
+    for bias in [
+        "model.layers.0.self_attn.q_proj.bias",
+        "model.layers.2.self_attn.o_proj.bias",
+        "layers.0.mlp.up_proj.bias",
+        "layers.2.mlp.down_proj.bias",
+    ] {
+        let mut tensors = random_tensors(&config, 14);
+        let values = crate::checkpoint::HostTensor::f32([60], vec![0.0; 60]);
+        tensors.insert(bias.into(), values);
+        let loaded = Lm::load(&config, &Memory(tensors), &burn::tensor::Device::default());
+        match loaded {
+            Err(ModelError::Unsupported { value, .. }) => assert!(value.contains(bias), "{value}"),
+            other => panic!("{bias}: {:?}", other.err()),
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Gemma 3, text only: as Gemma 2, with normalised queries and keys, and angles of their own for the
 //! blocks that look through a window.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::decoder::{self, Shape};
 use super::{Family, Fields, Names, gemma2, rope};
@@ -29,13 +29,22 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Config, ModelError> {
     Ok(config)
 }
 
+const KINDS: [&str; 2] = ["full_attention", "sliding_attention"];
+
 /// One entry for each kind of block since transformers 5, fields of their own before.
 fn read_ropes(config: &mut Config, fields: &mut Fields<'_>) -> Result<(), ModelError> {
-    let parameters = fields.get("rope_parameters");
-    let of = |kind: &str| Some(("rope_parameters", parameters?.get(kind)?));
+    let parameters = by_kind(fields)?;
     let scaling = fields.get("rope_scaling");
+    if let (Some(_), Some(scaling)) = (parameters, scaling) {
+        let field = "rope_scaling (beside rope_parameters)";
+        return Err(ModelError::unsupported(field, scaling));
+    }
     let scaling = scaling.map(|value| ("rope_scaling", value));
-    let [full, sliding] = ["full_attention", "sliding_attention"].map(of);
+    let of = |kind: &str| {
+        let found = parameters?.get(kind).filter(|value| !value.is_null());
+        found.map(|value| ("rope_parameters", value))
+    };
+    let [full, sliding] = KINDS.map(of);
     let mut read = |found, theta_field, theta| {
         let defaults = rope::Defaults {
             theta_field,
@@ -57,6 +66,30 @@ fn read_ropes(config: &mut Config, fields: &mut Fields<'_>) -> Result<(), ModelE
         });
     }
     Ok(())
+}
+
+/// `rope_parameters`, which has an entry for each kind of block and nothing else: what stands beside them
+/// would turn no block.
+fn by_kind<'a>(fields: &mut Fields<'a>) -> Result<Option<&'a Map<String, Value>>, ModelError> {
+    let Some(value) = fields.get("rope_parameters") else {
+        return Ok(None);
+    };
+    let kinds = value.as_object().ok_or_else(|| {
+        ModelError::missing(
+            "rope_parameters",
+            "an object with full_attention and sliding_attention",
+        )
+    })?;
+    match kinds
+        .iter()
+        .find(|(kind, _)| !KINDS.contains(&kind.as_str()))
+    {
+        Some((kind, value)) => {
+            let field = format!("rope_parameters.{kind}");
+            Err(ModelError::unsupported(&field, value))
+        }
+        None => Ok(Some(kinds)),
+    }
 }
 
 pub(super) fn write(config: &Config) -> Value {
