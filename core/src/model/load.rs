@@ -331,7 +331,7 @@ impl Source<'_> {
             activation,
             norm: self.norm(norm)?,
         };
-        let bias = self.vector(bias, self.config.vocab_size)?;
+        let bias = self.vocabulary_bias(bias)?;
         Ok(Head::new(
             matrix,
             Some(transform),
@@ -339,6 +339,15 @@ impl Source<'_> {
             softcap,
             self.kept,
         ))
+    }
+
+    /// The bias of a masked-LM head. Beside it, a head that is not the embedding table has one under its own
+    /// name, and that is the one which is added.
+    fn vocabulary_bias(&self, shared: &str) -> Result<Vec<f32>, CheckpointError> {
+        let own = format!("{}.bias", self.names.head);
+        let counts = !self.config.tie_word_embeddings && self.has(&own);
+        let name = if counts { own.as_str() } else { shared };
+        self.vector(name, self.config.vocab_size)
     }
 
     /// A bias that the configuration doesn't mention would be left out silently, in whichever block it is.

@@ -50,7 +50,11 @@ impl Lm {
             .await?;
             put_norm(&mut out, norm, &transform.norm).await?;
             let values = self.head.bias.as_deref().unwrap_or_default().to_vec();
-            out.push((bias.to_owned(), HostTensor::f32([values.len()], values)));
+            let values = HostTensor::f32([values.len()], values);
+            // transformers adds the one under the head's name, and misses either that isn't there.
+            let own = (!self.config.tie_word_embeddings).then(|| format!("{}.bias", names.head));
+            out.extend(own.map(|own| (own, values.clone())));
+            out.push((bias.to_owned(), values));
         }
         out.extend(self.named_block_tensors().await?);
         Ok(out)

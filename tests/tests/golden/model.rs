@@ -68,22 +68,46 @@ impl Case {
         )
     }
 
-    /// Hidden states at all real places, by both ways through the last block, and the logits.
-    fn check(&self, input: &Input, kind: &str) {
-        let d = self.model.config().embedding_size;
+    /// Hidden states at all real places, by both ways through the last block, and the logits. The input's rows
+    /// are the expected ones from `first` on.
+    fn check(&self, input: &Input, first: usize, kind: &str) {
+        let (d, v) = (
+            self.model.config().embedding_size,
+            self.model.config().vocab_size,
+        );
         let hidden = values(self.model.hidden_all(input));
         let expected = self.values(&format!("{kind}.hidden"));
-        let width = input.embeddings.dims()[1];
+        let stored = expected.len() / self.values("lengths").len();
+        let width = input.embeddings.dims()[1] * d;
         for (row, length) in input.lengths.iter().enumerate() {
-            let real = row * width * d..(row * width + length) * d;
-            assert_close(&hidden[real.clone()], &expected[real], kind);
+            let found = &hidden[row * width..][..length * d];
+            assert_close(
+                found,
+                &expected[(first + row) * stored..][..length * d],
+                kind,
+            );
         }
-        let at = self.model.hidden_at(input, &input.last());
-        assert_close(
-            &values(self.model.logits(at)),
-            &self.values(&format!("{kind}.logits")),
-            kind,
+        let logits = values(
+            self.model
+                .logits(self.model.hidden_at(input, &input.last())),
         );
+        let expected = self.values(&format!("{kind}.logits"));
+        assert_close(&logits, &expected[first * v..][..logits.len()], kind);
+    }
+
+    /// Each row alone, with nothing behind it.
+    fn check_unpadded(&self, place: Option<PromptPlace>, kind: &str) {
+        let tokens = self.tokens();
+        let rows = tokens.ids.chunks(tokens.width).zip(&tokens.lengths);
+        for (row, (ids, &length)) in rows.enumerate() {
+            let alone = TokenBatch::padded(&[&ids[..length]], 0);
+            let own = self.prompt().narrow(0, row, 1);
+            let input = match place {
+                Some(place) => self.model.embed_with_prompts(own, place, &alone),
+                None => self.model.embed(&alone),
+            };
+            self.check(&input, row, kind);
+        }
     }
 
     fn check_gradient(&self, place: PromptPlace, kind: &str) {
@@ -127,13 +151,15 @@ fn assert_close(found: &[f32], expected: &[f32], what: &str) {
 fn check(name: &str) {
     let case = Case::open(name);
     let tokens = case.tokens();
-    case.check(&case.model.embed(&tokens), "plain");
+    case.check(&case.model.embed(&tokens), 0, "plain");
+    case.check_unpadded(None, "plain");
     for (place, kind) in [
         (PromptPlace::BeforeBos, "prompted"),
         (PromptPlace::AfterBos, "behind"),
     ] {
         let input = case.model.embed_with_prompts(case.prompt(), place, &tokens);
-        case.check(&input, kind);
+        case.check(&input, 0, kind);
+        case.check_unpadded(Some(place), kind);
         case.check_gradient(place, kind);
     }
 }
@@ -162,7 +188,9 @@ cases! {
     roberta: "roberta",
     roberta_with_one_token_type: "roberta-gelu-new",
     bert: "bert",
+    bert_with_a_head_of_its_own: "bert-untied",
     mistral: "mistral",
+    mistral_without_a_window: "mistral-full",
     qwen2: "qwen2",
     qwen3: "qwen3",
     gemma2: "gemma2",
