@@ -48,14 +48,16 @@ pub(super) fn outside_blocks(teacher: &Checkpoint) -> Result<String, CheckpointE
     Ok(hash.finish())
 }
 
-/// Whether a tensor belongs to a block, whether or not its file leaves the family's prefix out.
+/// Whether a tensor belongs to a block, whether or not its file leaves the family's prefix out or has another.
 pub(super) fn in_block(config: &Config, name: &str) -> bool {
     full_name(config, name).starts_with(config.family.names().block[0])
 }
 
-/// The name with the family's prefix, which files of a bare model leave out.
+/// The name with the family's prefix, which files of a bare model leave out, and those of a larger model call
+/// otherwise.
 fn full_name(config: &Config, name: &str) -> String {
     let names = config.family.names();
+    let name = names.spelled(name);
     let full = format!("{}{name}", names.base);
     let known = [
         Some(names.embedding),
@@ -69,7 +71,7 @@ fn full_name(config: &Config, name: &str) -> String {
             full.strip_prefix(known)
                 .is_some_and(|rest| rest.starts_with('.'))
         });
-    if bare { full } else { name.to_owned() }
+    if bare { full } else { name.into_owned() }
 }
 
 /// sha256 over items with their lengths.

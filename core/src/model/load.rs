@@ -1,5 +1,6 @@
 //! Host tensors under Hugging Face's names → a model on a device.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
@@ -104,11 +105,11 @@ impl Source<'_> {
         })
     }
 
-    /// A tensor's name in the file, with or without the family's prefix, if it has the given shape.
+    /// A tensor's name in the file, by any of its spellings, if it has the given shape.
     ///
     /// Memory is taken only for what was found here, so never more than a few times the file's size,
     /// whatever a configuration asks for.
-    fn find<'n>(&self, name: &'n str, shape: &[usize]) -> Result<&'n str, CheckpointError> {
+    fn find<'n>(&self, name: &'n str, shape: &[usize]) -> Result<Cow<'n, str>, CheckpointError> {
         let (name, found) = self
             .named(name)
             .ok_or_else(|| CheckpointError::missing(name))?;
@@ -116,16 +117,18 @@ impl Source<'_> {
             return Ok(name);
         }
         Err(CheckpointError::Shape {
-            name: name.to_owned(),
+            name: name.into_owned(),
             found,
             expected: shape.to_vec(),
         })
     }
 
-    fn named<'n>(&self, name: &'n str) -> Option<(&'n str, Vec<usize>)> {
-        let bare = name.strip_prefix(self.names.base);
-        let mut named = [Some(name), bare].into_iter().flatten();
-        named.find_map(|name| Some((name, self.tensors.shape(name)?)))
+    fn named<'n>(&self, name: &'n str) -> Option<(Cow<'n, str>, Vec<usize>)> {
+        let with_shape = |name: Cow<'n, str>| {
+            let shape = self.tensors.shape(&name)?;
+            Some((name, shape))
+        };
+        self.names.spellings(name).find_map(with_shape)
     }
 
     fn has(&self, name: &str) -> bool {
@@ -133,7 +136,7 @@ impl Source<'_> {
     }
 
     fn host(&self, name: &str, shape: &[usize]) -> Result<HostTensor, CheckpointError> {
-        self.tensors.tensor(self.find(name, shape)?)
+        self.tensors.tensor(&self.find(name, shape)?)
     }
 
     fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>, CheckpointError> {
@@ -143,7 +146,7 @@ impl Source<'_> {
     fn table(&self, name: &str) -> Result<Embedding, CheckpointError> {
         let shape = [self.config.vocab_size, self.config.embedding_size];
         let name = format!("{name}.weight");
-        let table = self.kept.table(self.tensors, self.find(&name, &shape)?)?;
+        let table = self.kept.table(self.tensors, &self.find(&name, &shape)?)?;
         Ok(Embedding::new(table, self.config.embedding_scale))
     }
 
@@ -196,7 +199,7 @@ impl Source<'_> {
         for (name, &output) in names.iter().zip(outputs) {
             let stored = format!("{name}.weight");
             let stored = self.find(&stored, &shape(output))?;
-            weight.push(self.tensors, stored, self.names.layout)?;
+            weight.push(self.tensors, &stored, self.names.layout)?;
             if bias {
                 biases.extend(self.vector(&format!("{name}.bias"), output)?);
             }
@@ -276,9 +279,8 @@ impl Source<'_> {
         if let Some(types) = self.names.token_types {
             let name = format!("{types}.weight");
             let count = self
-                .tensors
-                .shape(&name)
-                .and_then(|shape| shape.first().copied())
+                .named(&name)
+                .and_then(|(_, shape)| shape.first().copied())
                 .unwrap_or(1)
                 .max(1);
             let types = self.host(&name, &[count, d])?.into_f32();

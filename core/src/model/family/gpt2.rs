@@ -9,6 +9,7 @@ use crate::model::config::{Activation, Config, NormKind};
 
 pub(super) const NAMES: Names = Names {
     base: "transformer.",
+    other_bases: &[],
     embedding: "transformer.wte",
     positions: Some("transformer.wpe"),
     token_types: None,

@@ -9,6 +9,7 @@ use crate::model::config::{Activation, Config, NormKind, NormPlacement};
 
 pub(super) const NAMES: Names = Names {
     base: "gpt_neox.",
+    other_bases: &[],
     embedding: "gpt_neox.embed_in",
     positions: None,
     token_types: None,

@@ -1,5 +1,7 @@
 //! What a family calls its tensors.
 
+use std::borrow::Cow;
+
 /// How a family stores the matrix of a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
@@ -16,6 +18,8 @@ pub enum Layout {
 pub struct Names {
     /// Prefix that files of the bare model (without a head) leave out.
     pub base: &'static str,
+    /// Prefixes that other files have in its place, of models that this one is a part of.
+    pub other_bases: &'static [&'static str],
     /// The embedding table.
     pub embedding: &'static str,
     /// The table of learned positions.
@@ -59,6 +63,7 @@ pub struct Names {
 /// What most descendants of Llama call their tensors.
 pub(super) const DECODER: Names = Names {
     base: "model.",
+    other_bases: &[],
     embedding: "model.embed_tokens",
     positions: None,
     token_types: None,
@@ -81,10 +86,58 @@ pub(super) const DECODER: Names = Names {
 };
 
 impl Names {
+    /// A name as this family spells it, of one with another prefix.
+    #[must_use]
+    pub fn spelled<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        let mut bases = self.other_bases.iter();
+        match bases.find_map(|base| name.strip_prefix(*base)) {
+            Some(part) => Cow::Owned(format!("{}{part}", self.base)),
+            None => Cow::Borrowed(name),
+        }
+    }
+
+    /// What a file may call the tensor of this name: with the family's prefix, without it, with another.
+    pub fn spellings<'n>(&self, name: &'n str) -> impl Iterator<Item = Cow<'n, str>> {
+        let part = name.strip_prefix(self.base);
+        let own = [Some(name), part].into_iter().flatten();
+        let other = move |base: &&'static str| -> Option<Cow<'n, str>> {
+            Some(Cow::Owned(format!("{base}{}", part?)))
+        };
+        let others = self.other_bases.iter().filter_map(other);
+        own.map(Cow::Borrowed).chain(others)
+    }
+
     /// The full name of a part of block `layer`.
     #[must_use]
     pub fn in_block(&self, layer: usize, part: &str) -> String {
         let [before, after] = self.block;
         format!("{before}{layer}{after}{part}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_larger_model_is_found_by_its_prefix() {
+        let names = Names {
+            other_bases: &["text.model.", "model.text."],
+            ..DECODER
+        };
+        let spellings: Vec<_> = names.spellings("model.norm.weight").collect();
+        let expected = [
+            "model.norm.weight",
+            "norm.weight",
+            "text.model.norm.weight",
+            "model.text.norm.weight",
+        ];
+        assert_eq!(spellings, expected);
+        for name in ["text.model.norm.weight", "model.text.norm.weight"] {
+            assert_eq!(names.spelled(name), "model.norm.weight");
+        }
+        assert_eq!(names.spelled("vision.norm.weight"), "vision.norm.weight");
+        let head: Vec<_> = names.spellings("lm_head.weight").collect();
+        assert_eq!(head, ["lm_head.weight"]);
     }
 }

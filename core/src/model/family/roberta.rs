@@ -8,6 +8,7 @@ use crate::model::config::{Activation, Config, HeadKind};
 
 pub(super) const NAMES: Names = Names {
     base: "roberta.",
+    other_bases: &[],
     embedding: "roberta.embeddings.word_embeddings",
     positions: Some("roberta.embeddings.position_embeddings"),
     token_types: Some("roberta.embeddings.token_type_embeddings"),
