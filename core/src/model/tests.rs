@@ -485,6 +485,25 @@ fn norms_may_have_the_names_of_berts_oldest_files() {
     assert_eq!(logits(&old), logits(&new));
 }
 
+/// As files lie on disk that have more than a language model, and as transformers has them in memory.
+#[test]
+fn a_language_model_is_read_out_of_a_larger_one() {
+    let config = gemma3();
+    let tensors = random_tensors(&config, 13);
+    let alone = random(&config, 13);
+    let input = alone.embed(&TokenBatch::padded(&SEQUENCES, 0));
+    let logits = |lm: &Lm| values(lm.logits(lm.hidden_at(&input, &[6, 1, 3])));
+    for prefix in ["language_model.model.", "model.language_model."] {
+        let renamed = tensors.iter().map(|(name, tensor)| {
+            let part = name.strip_prefix("model.").unwrap();
+            (format!("{prefix}{part}"), tensor.clone())
+        });
+        let memory = Memory(renamed.collect());
+        let part = Lm::load(&config, &memory, alone.device()).unwrap();
+        assert_eq!(logits(&part), logits(&alone), "{prefix}");
+    }
+}
+
 /// In the first block and the last, with the family's prefix and without.
 #[test]
 fn a_bias_that_the_config_does_not_know_is_refused() {

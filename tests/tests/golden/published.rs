@@ -256,6 +256,39 @@ fn gemmas() {
     assert_eq!(full, [5, 11, 17, 23]);
 }
 
+/// What a file leaves out of the language model's options is transformers' default.
+#[test]
+fn gemma_with_a_vision_tower() {
+    let text = json!({
+        "model_type": "gemma3_text", "num_hidden_layers": 34, "hidden_size": 2560, "intermediate_size": 10240,
+        "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 1024,
+    });
+    let four = json!({
+        "model_type": "gemma3", "architectures": ["Gemma3ForConditionalGeneration"],
+        "boi_token_index": 255999, "eoi_token_index": 256000, "image_token_index": 262144,
+        "mm_tokens_per_image": 256, "eos_token_id": [1, 106], "initializer_range": 0.02,
+        "torch_dtype": "bfloat16", "transformers_version": "4.50.0.dev0", "text_config": text,
+        "vision_config": {
+            "model_type": "siglip_vision_model", "hidden_size": 1152, "image_size": 896, "patch_size": 14,
+            "intermediate_size": 4304, "num_attention_heads": 16, "num_hidden_layers": 27,
+            "vision_use_head": false,
+        },
+    });
+    let config = read("gemma-3-4b-it", &four, [34, 8, 4, 256, 2560, 10240, 262208]);
+    assert!(config.tie_word_embeddings);
+    assert_eq!(config.max_position_embeddings, 131_072);
+    let full = (0..34).filter(|&block| config.layers[block].window.is_none());
+    assert_eq!(full.collect::<Vec<_>>(), [5, 11, 17, 23, 29]);
+    let [near, far] = [4, 5].map(|block| config.layers[block].rope.unwrap());
+    assert_eq!((near.theta, far.theta), (10_000.0, 1e6));
+    assert!(matches!(far.scaling, RopeScaling::Linear { factor: 8.0 }));
+    // The whole model doesn't cap its logits, whatever its part says.
+    let capped = with(&text, &json!({"final_logit_softcapping": 30.0}));
+    let capped = with(&four, &json!({"text_config": capped}));
+    let error = Config::from_hf(&capped).unwrap_err().to_string();
+    assert!(error.contains("final_logit_softcapping"), "{error}");
+}
+
 #[test]
 fn neox_and_opt() {
     let neox = json!({

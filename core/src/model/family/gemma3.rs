@@ -11,6 +11,8 @@ use crate::model::rotary::RopeScaling;
 
 pub(super) const NAMES: Names = Names {
     query_key_norms: Some(["self_attn.q_norm", "self_attn.k_norm"]),
+    // In files that have a vision tower as well, as they are published and as transformers has them in memory.
+    other_bases: &["language_model.model.", "model.language_model."],
     ..gemma2::NAMES
 };
 

@@ -83,6 +83,8 @@ families! {
     Gemma2 = gemma2, "gemma2";
     /// Gemma 3, text only.
     Gemma3 = gemma3, "gemma3_text";
+    /// Gemma 3 with a vision tower; what is read of it is [`Self::Gemma3`].
+    Gemma3Multimodal = gemma3_multimodal, "gemma3";
     /// SmolLM3.
     SmolLm3 = smollm3, "smollm3";
     /// GPT-NeoX and Pythia.
