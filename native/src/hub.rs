@@ -13,7 +13,7 @@ use anyhow::Result;
 pub(crate) fn fetch(repo: &str, _revision: Option<&str>) -> Result<PathBuf> {
     Err(crate::failure::hinted(
         anyhow::anyhow!("hub:{repo} can't be fetched: this build has no hub support"),
-        "rebuild with `--features hub`, or download the model and name its folder",
+        "this program was built without its feature `hub`: rebuild with it, or download the model and name its folder",
     ))
 }
 

@@ -8,14 +8,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 /// Every native cargo call selects this, so that features unify once and burn is compiled once.
-/// `post-web` is left out: it is built for wasm only. The hub and workers are in, so that their tests run.
+/// `post-web` is left out: it is built for wasm only. Workers are in, so that their tests run.
 pub(crate) const NATIVE: [&str; 6] = [
     "--release",
     "--workspace",
     "--exclude",
     "post-web",
     "--features",
-    "post-native/hub,post-native/remote",
+    "post-native/remote",
 ];
 
 /// Announces a step on stderr.
