@@ -46,7 +46,22 @@ mod remote {
     use crate::server::Server;
 
     const DISTILL: &str = "distill --teacher @teacher --blocks 0,2 --task @toy.toml --data @rows.csv --batch 8 \
-                           --micro-batch 2 --learning-rate 1e-2 --checkpoint-every 1";
+                           --micro-batch 2 --learning-rate 1e-2";
+    const TRANSFER: &str = "transfer --student @alone/student --teacher @teacher --prompt @tune/prompt --public @rows.csv \
+                            --task @toy.toml --batch 8 --micro-batch 2";
+
+    /// A prompt at @tune, on the student at @alone, which is there already or is the teacher's blocks as they are.
+    fn tuned(place: &Place) {
+        if !place.path("alone").exists() {
+            place.done(
+                "distill --teacher @teacher --blocks 0,2 --steps 0 --device cpu --run @alone",
+            );
+        }
+        place.done(
+            "tune --student @alone/student --task @toy.toml --data @rows.csv --device cpu --no-dp \
+             --num-virtual-tokens 4 --expected-batch 8 --ledger @ledger.json --steps 3 --run @tune",
+        );
+    }
 
     fn worker(place: &Place, line: &str, environment: &[(&str, &str)]) -> Server {
         let args = place.args(&format!("worker --port 0 {line}"));
@@ -71,14 +86,10 @@ mod remote {
                 "{DISTILL} --steps 4 --devices {devices} --run @{run}"
             ));
         }
-        place.done(
-            "tune --student @alone/student --task @toy.toml --data @rows.csv --device cpu --no-dp \
-             --num-virtual-tokens 4 --expected-batch 8 --ledger @ledger.json --steps 3 --run @tune",
-        );
+        tuned(&place);
         for (run, devices) in &shares {
             place.done(&format!(
-                "transfer --student @alone/student --teacher @teacher --prompt @tune/prompt --public @rows.csv \
-                 --task @toy.toml --steps 4 --batch 8 --micro-batch 2 --devices {devices} --run @{run}-transfer"
+                "{TRANSFER} --steps 4 --devices {devices} --run @{run}-transfer"
             ));
         }
         let prompt = |run: &str| {
@@ -93,12 +104,11 @@ mod remote {
         }
     }
 
-    #[test]
-    fn a_worker_that_dies_is_named_and_the_run_goes_on_without_it() {
-        let place = Place::new();
-        let worker = worker(&place, "--device cpu", &[]);
+    /// Runs `line` into @run with the help of a worker that dies in its midst, and then without it to its end.
+    fn outlives_its_worker(place: &Place, line: &str) {
+        let worker = worker(place, "--device cpu", &[]);
         let address = worker.address.clone();
-        let line = format!("{DISTILL} --steps 300 --run @run");
+        let line = format!("{line} --checkpoint-every 1 --run @run");
         let mut child = Command::new(env!("CARGO_BIN_EXE_post-native"))
             .args(place.args(&format!("{line} --devices cpu,ws://{address}")))
             .stderr(Stdio::piped())
@@ -115,10 +125,28 @@ mod remote {
         assert_eq!(output.status.code(), Some(1), "{said}");
         let named = format!("the worker ws://{address}/0 no longer answers");
         assert!(said.contains(&named) && said.contains("--resume"), "{said}");
-
         place.done(&format!("{line} --device cpu --resume"));
-        place.done(&format!("{DISTILL} --steps 300 --device cpu --run @alone"));
+    }
+
+    #[test]
+    fn a_worker_that_dies_is_named_and_the_run_goes_on_without_it() {
+        let place = Place::new();
+        let line = format!("{DISTILL} --steps 300");
+        outlives_its_worker(&place, &line);
+        place.done(&format!("{line} --device cpu --run @alone"));
         assert_near(&student(&place, "run"), &student(&place, "alone"));
+    }
+
+    #[test]
+    fn so_does_a_transfer() {
+        let place = Place::new();
+        tuned(&place);
+        let line = format!("{TRANSFER} --steps 300");
+        outlives_its_worker(&place, &line);
+        place.done(&format!("{line} --device cpu --run @alone-transfer"));
+        let path = "prompt/adapter_model.safetensors";
+        let prompt = |run: &str| numbers(&place, &format!("{run}/{path}"));
+        assert_near(&prompt("run"), &prompt("alone-transfer"));
     }
 
     #[test]
