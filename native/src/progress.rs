@@ -70,6 +70,10 @@ impl Progress {
     }
 
     fn say(&mut self, detail: &str) {
+        let detail = match detail {
+            "" => String::new(),
+            detail => format!(", {detail}"),
+        };
         let left = self
             .left()
             .map_or_else(String::new, |t| format!(", {} left", HumanDuration(t)));
@@ -77,7 +81,7 @@ impl Progress {
             phase, done, total, ..
         } = self;
         self.term
-            .note(format!("{phase}: {done}/{total}, {detail}{left}"));
+            .note(format!("{phase}: {done}/{total}{detail}{left}"));
         self.said = Instant::now();
     }
 
