@@ -13,7 +13,7 @@ use crate::experiment::{
 use crate::failure::hinted;
 use crate::progress::Board;
 use crate::term::{self, Terminal};
-use crate::{config, files};
+use crate::{config, data, files};
 
 /// Run a grid of teachers, students, tasks, public sets, ε, α and seeds, and print the table
 ///
@@ -75,6 +75,10 @@ pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
     };
     let plan =
         Plan::new(&config, &mut inputs).with_context(|| args.config.display().to_string())?;
+    for (name, named) in &config.tasks {
+        data::task(&named.task)
+            .with_context(|| format!("{}: [tasks.{name}]", args.config.display()))?;
+    }
     for job in &plan.jobs {
         check(job).with_context(|| format!("{}: {}", args.config.display(), job.command))?;
     }

@@ -387,4 +387,10 @@ fn settings_that_a_command_lacks_are_found_before_anything_runs() {
         "{said}"
     );
     assert!(!place.path("run").exists());
+    let output = experiment(&place, &SMALL.replace("@toy.toml", "sst3"), &["--check"]);
+    let said = stderr(&output);
+    assert!(
+        !output.status.success() && said.contains("[tasks.toy]") && said.contains("sst3"),
+        "{said}"
+    );
 }

@@ -270,10 +270,12 @@ mod tests {
             x: Axis {
                 label: "step".into(),
                 log: false,
+                ..Axis::default()
             },
             y: Axis {
                 label: "loss".into(),
                 log: false,
+                ..Axis::default()
             },
             series: vec![Series {
                 name: "a<b".into(),
