@@ -73,6 +73,49 @@ fn sentencepiece_out_of_a_gguf_gives_the_reference_ids() {
     }
 }
 
+/// A reference's ids of the texts, and what it makes of them again.
+#[derive(serde::Deserialize)]
+struct Reference {
+    ids: Vec<Vec<u32>>,
+    decoded: Vec<String>,
+}
+
+fn published(name: &str) -> &'static str {
+    match name {
+        "bert-uncased" => include_str!("../../fixtures/tokenizer/bert-uncased.json"),
+        "bert-cased" => include_str!("../../fixtures/tokenizer/bert-cased.json"),
+        "roberta" => include_str!("../../fixtures/tokenizer/roberta.json"),
+        "gemma" => include_str!("../../fixtures/tokenizer/gemma.json"),
+        "llama-2" => include_str!("../../fixtures/tokenizer/llama-2.json"),
+        other => panic!("no fixture for {other}"),
+    }
+}
+
+/// WordPiece, RoBERTa's and what is left of SentencePiece's (`fixtures/tokenizer/published.py`).
+#[test]
+fn tokenizers_as_families_publish_them_give_the_reference_ids() {
+    let expected = include_str!("../../fixtures/tokenizer/published.json");
+    let expected: BTreeMap<String, Reference> = serde_json::from_str(expected).unwrap();
+    assert_eq!(expected.len(), 5);
+    let texts: Vec<String> = serde_json::from_str(AWKWARD).unwrap();
+    for (name, reference) in &expected {
+        let built = tokenizer::from_json(published(name).as_bytes()).unwrap();
+        assert_ids(name, &built, &reference.ids);
+        assert!(tokenizer::begins_texts(&built), "{name}");
+        for (text, want) in texts.iter().zip(&reference.decoded) {
+            let encoding = built.encode(text.as_str(), false).unwrap();
+            assert_eq!(
+                &built.decode(encoding.get_ids(), true).unwrap(),
+                want,
+                "{name}: {text:?}"
+            );
+        }
+        let json = tokenizer::to_json(&built).unwrap();
+        let again = tokenizer::from_json(json.as_bytes()).unwrap();
+        assert_ids(&format!("{name}, written"), &again, &reference.ids);
+    }
+}
+
 #[test]
 fn byte_level_text_decodes_to_itself() {
     let tokenizer = tokenizer::from_gguf(&gguf("smollm")).unwrap();
