@@ -12,6 +12,7 @@
 mod draw;
 mod error;
 pub mod files;
+mod pages;
 mod parquet;
 mod passages;
 mod table;

@@ -18,6 +18,7 @@ use parquet::schema::types::Type;
 use post_core::task::{BadReason, BadRow, Table, TableError, table::TableRow};
 
 use crate::DataError;
+use crate::pages::Watched;
 use crate::unpack::allowed;
 
 /// How a Parquet file begins.
@@ -89,6 +90,10 @@ impl Rows {
         if chosen.is_empty() {
             return Err(no_column(path, &columns));
         }
+        let reader = Watched {
+            reader,
+            limit: allowed(length),
+        };
         let columns = chosen.iter().map(|field| field.name().to_owned()).collect();
         let projection = Type::group_type_builder(schema.name())
             .with_fields(chosen)
