@@ -384,7 +384,7 @@ fn check_classes(classes: &[Class]) -> Result<(), TaskError> {
     let mut names = BTreeSet::new();
     for class in classes {
         not_blank("classes.name", &class.name)?;
-        if !names.insert(&class.name) {
+        if !names.insert(class.name.as_str()) {
             return Err(TaskError::SameClass {
                 class: class.name.clone(),
             });

@@ -6,7 +6,7 @@ mod json;
 mod separated;
 mod sniff;
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 pub use sniff::Format;
 
@@ -246,7 +246,7 @@ fn utf8_body(bytes: &[u8]) -> Result<&[u8], TableError> {
 }
 
 fn check_header(columns: &[String], line: usize) -> Result<(), TableError> {
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     for (index, column) in columns.iter().enumerate() {
         let name = column.trim();
         // pandas writes its row numbers under an empty header; everything else blank is a mistake.
