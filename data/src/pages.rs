@@ -95,7 +95,8 @@ impl Iterator for Pages {
 impl PageReader for Pages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
         let page = self.reader.get_next_page()?;
-        page.iter().try_for_each(|page| self.check(page))?;
+        page.iter()
+            .try_for_each(|page| check(page, self.levels, self.limit))?;
         Ok(page)
     }
 
@@ -112,52 +113,51 @@ impl PageReader for Pages {
     }
 }
 
-impl Pages {
-    /// Refuses a page that says it holds more texts than it has values, or than the file could be worth.
-    fn check(&self, page: &Page) -> Result<()> {
-        let most = u64::from(page.num_values()).min(self.limit / LENGTH);
-        let honest = match page.encoding() {
-            Encoding::DELTA_LENGTH_BYTE_ARRAY => self
-                .values(page)
-                .and_then(Deltas::read)
-                .map(|one| one.count <= most),
-            Encoding::DELTA_BYTE_ARRAY => self.values(page).and_then(|values| {
-                let prefixes = Deltas::read(values)?;
-                // Not walked through before it is known to be short.
-                if prefixes.count > most {
-                    return Some(false);
-                }
-                let suffixes = Deltas::read(prefixes.behind()?)?;
-                Some(suffixes.count <= most)
-            }),
-            _ => Some(true),
-        };
-        match honest {
-            Some(true) => Ok(()),
-            _ => Err(ParquetError::General(
-                "a page does not hold the texts that it says it does".to_owned(),
-            )),
+/// Refuses a page that says it holds more texts than it has values, or than `limit` bytes of lengths. `levels` is how
+/// many lists of levels stand before its values.
+fn check(page: &Page, levels: usize, limit: u64) -> Result<()> {
+    let most = u64::from(page.num_values()).min(limit / LENGTH);
+    let values = values(page, levels);
+    let honest = match page.encoding() {
+        Encoding::DELTA_LENGTH_BYTE_ARRAY => {
+            values.and_then(Deltas::read).map(|one| one.count <= most)
         }
-    }
-
-    /// What stands behind a page's levels.
-    fn values<'a>(&self, page: &'a Page) -> Option<&'a [u8]> {
-        match page {
-            Page::DataPage { buf, .. } => (0..self.levels).try_fold(&buf[..], |rest, _| {
-                let (length, rest) = rest.split_first_chunk::<4>()?;
-                rest.get(u32::from_le_bytes(*length) as usize..)
-            }),
-            Page::DataPageV2 {
-                buf,
-                def_levels_byte_len,
-                rep_levels_byte_len,
-                ..
-            } => {
-                let levels = u64::from(*def_levels_byte_len) + u64::from(*rep_levels_byte_len);
-                buf.get(usize::try_from(levels).ok()?..)
+        Encoding::DELTA_BYTE_ARRAY => values.and_then(|values| {
+            let prefixes = Deltas::read(values)?;
+            // Not walked through before it is known to be short.
+            if prefixes.count > most {
+                return Some(false);
             }
-            Page::DictionaryPage { buf, .. } => Some(buf),
+            let suffixes = Deltas::read(prefixes.behind()?)?;
+            Some(suffixes.count <= most)
+        }),
+        _ => Some(true),
+    };
+    match honest {
+        Some(true) => Ok(()),
+        _ => Err(ParquetError::General(
+            "a page does not hold the texts that it says it does".to_owned(),
+        )),
+    }
+}
+
+/// What stands behind a page's levels.
+fn values(page: &Page, levels: usize) -> Option<&[u8]> {
+    match page {
+        Page::DataPage { buf, .. } => (0..levels).try_fold(&buf[..], |rest, _| {
+            let (length, rest) = rest.split_first_chunk::<4>()?;
+            rest.get(u32::from_le_bytes(*length) as usize..)
+        }),
+        Page::DataPageV2 {
+            buf,
+            def_levels_byte_len,
+            rep_levels_byte_len,
+            ..
+        } => {
+            let levels = u64::from(*def_levels_byte_len) + u64::from(*rep_levels_byte_len);
+            buf.get(usize::try_from(levels).ok()?..)
         }
+        Page::DictionaryPage { buf, .. } => Some(buf),
     }
 }
 
@@ -218,4 +218,90 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
         }
     }
     None
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// A list's header: blocks of 128 numbers in four parts, `count` numbers of which the first is 0.
+    fn header(count: u64) -> Vec<u8> {
+        let mut bytes = vec![0x80, 0x01, 4];
+        let mut left = count;
+        while left >= 0x80 {
+            bytes.push(left as u8 | 0x80);
+            left >>= 7;
+        }
+        bytes.extend([left as u8, 0]);
+        bytes
+    }
+
+    /// 33 numbers, whose differences take two of a block's parts: of 1 bit each and of none.
+    fn two_parts() -> Vec<u8> {
+        let mut bytes = header(34);
+        bytes.extend([0, 1, 0, 7, 7]);
+        bytes.extend([0xff; 4]);
+        bytes
+    }
+
+    fn page(encoding: Encoding, values: Vec<u8>) -> Page {
+        Page::DataPage {
+            buf: values.into(),
+            num_values: 34,
+            encoding,
+            def_level_encoding: Encoding::RLE,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        }
+    }
+
+    #[test]
+    fn a_page_may_not_claim_more_texts_than_values() {
+        let lengths = |count| page(Encoding::DELTA_LENGTH_BYTE_ARRAY, header(count));
+        assert!(check(&lengths(34), 0, 1 << 20).is_ok());
+        for claimed in [35, 635_841_272_263_852, u64::MAX] {
+            assert!(check(&lengths(claimed), 0, 1 << 20).is_err(), "{claimed}");
+        }
+        // Nor more than the file could be worth, whatever its footer says.
+        assert!(check(&lengths(34), 0, 34 * LENGTH).is_ok());
+        assert!(check(&lengths(34), 0, 33 * LENGTH).is_err());
+        // Numbers of other encodings are the library's business.
+        assert!(check(&page(Encoding::PLAIN, header(35)), 0, 1 << 20).is_ok());
+    }
+
+    #[test]
+    fn suffixes_are_found_behind_the_prefixes() {
+        let both = |count| {
+            page(
+                Encoding::DELTA_BYTE_ARRAY,
+                [two_parts(), header(count)].concat(),
+            )
+        };
+        assert!(check(&both(34), 0, 1 << 20).is_ok());
+        assert!(check(&both(1 << 40), 0, 1 << 20).is_err());
+        let cut = page(Encoding::DELTA_BYTE_ARRAY, two_parts()[..9].to_vec());
+        assert!(check(&cut, 0, 1 << 20).is_err());
+    }
+
+    #[test]
+    fn levels_stand_before_the_values() {
+        let values = [vec![3, 0, 0, 0, 9, 9, 9], header(1 << 40)].concat();
+        let lengths = page(Encoding::DELTA_LENGTH_BYTE_ARRAY, values);
+        assert!(check(&lengths, 1, 1 << 20).is_err());
+        let values = [vec![3, 0, 0, 0, 9, 9, 9], header(34)].concat();
+        let lengths = page(Encoding::DELTA_LENGTH_BYTE_ARRAY, values);
+        assert!(check(&lengths, 1, 1 << 20).is_ok());
+    }
+
+    #[test]
+    fn a_list_that_never_ends_is_none() {
+        // Parts of no numbers, and no bytes behind them.
+        let mut bytes = &[0, 4, 200, 1, 0][..];
+        let list = Deltas::read(bytes).unwrap();
+        assert!(list.behind().is_none());
+        assert_eq!(varint(&mut bytes), Some(0));
+        assert!(Deltas::read(&[0x80; 11]).is_none());
+        assert!(Deltas::read(&[1, 0, 1, 0]).is_none(), "no parts");
+    }
 }

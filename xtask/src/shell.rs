@@ -23,9 +23,19 @@ pub(crate) fn say(what: &str) {
     eprintln!("==> {what}");
 }
 
-/// A cargo call, by the cargo that runs this program.
+/// A cargo call, by the cargo that runs this program, but without what that one says of this package: build scripts
+/// look at it (ring's does), and would run anew, with all that is built on them, after each call made by hand.
 pub(crate) fn cargo(subcommand: &str) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"]
+            .iter()
+            .any(|start| name.starts_with(start))
+        {
+            command.env_remove(&*name);
+        }
+    }
     command.arg(subcommand);
     command
 }
