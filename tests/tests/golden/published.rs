@@ -282,6 +282,16 @@ fn gemma_with_a_vision_tower() {
     let [near, far] = [4, 5].map(|block| config.layers[block].rope.unwrap());
     assert_eq!((near.theta, far.theta), (10_000.0, 1e6));
     assert!(matches!(far.scaling, RopeScaling::Linear { factor: 8.0 }));
+    // What a file leaves out is as transformers' `Gemma3TextConfig` has it.
+    let bare = with(
+        &four,
+        &json!({"text_config": {"model_type": "gemma3_text"}}),
+    );
+    read(
+        "a gemma-3 that says no size",
+        &bare,
+        [26, 8, 4, 256, 2304, 9216, 262208],
+    );
     // The whole model doesn't cap its logits, whatever its part says.
     let capped = with(&text, &json!({"final_logit_softcapping": 30.0}));
     let capped = with(&four, &json!({"text_config": capped}));
