@@ -15,6 +15,7 @@ mod page;
 mod pool;
 mod probes;
 mod results;
+mod share;
 mod table;
 
 pub(crate) use config::Config;

@@ -10,6 +10,7 @@ use toml::Value;
 use super::grid::Coordinates;
 use super::methods::Method;
 use super::results::Row;
+use super::share::Share;
 
 /// A method in a cell, over all seeds.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,8 +21,8 @@ pub(crate) struct Group {
     pub(crate) accuracy: Repeated,
     /// Mean of what training took.
     pub(crate) seconds: f64,
-    /// (accuracy − zero-shot)/(upper bound − zero-shot), where both were measured.
-    pub(crate) recovered: Option<f64>,
+    /// Of what lies between zero-shot and upper bound, where both were measured.
+    pub(crate) recovered: Option<Share>,
 }
 
 /// The groups, in the order of methods and coordinates.
@@ -51,7 +52,7 @@ pub(crate) fn gather(rows: &[Row]) -> Vec<Group> {
     };
     let mut groups: Vec<Group> = found.into_iter().filter_map(group).collect();
     groups.sort_by_key(|group| (group.method, place(&group.coordinates)));
-    let shares: Vec<Option<f64>> = groups
+    let shares: Vec<Option<Share>> = groups
         .iter()
         .map(|group| recovered(group, &groups))
         .collect();
@@ -71,7 +72,7 @@ pub(super) fn place(coordinates: &Coordinates) -> Vec<(u64, String)> {
 }
 
 /// Which share of what lies between zero-shot and upper bound a method makes up for.
-fn recovered(group: &Group, all: &[Group]) -> Option<f64> {
+fn recovered(group: &Group, all: &[Group]) -> Option<Share> {
     if matches!(group.method, Method::ZeroShot | Method::UpperBound) {
         return None;
     }
@@ -83,10 +84,10 @@ fn recovered(group: &Group, all: &[Group]) -> Option<f64> {
                 && shared
                     .all(|(axis, value)| group.coordinates.get(axis).is_none_or(|own| own == value))
         };
-        all.iter().find(fits).map(|found| found.accuracy.accuracy)
+        all.iter().find(fits).map(|found| &found.accuracy)
     };
-    let (low, high) = (of(Method::ZeroShot)?, of(Method::UpperBound)?);
-    (high > low).then(|| (group.accuracy.accuracy - low) / (high - low))
+    let (zero, bound) = (of(Method::ZeroShot)?, of(Method::UpperBound)?);
+    Share::of(&group.accuracy, zero, bound)
 }
 
 /// The axes along which groups differ.
@@ -128,11 +129,8 @@ pub(crate) fn table(groups: &[Group]) -> Table {
             percent(high),
             runs.to_string(),
         ]);
-        cells.push(
-            group
-                .recovered
-                .map_or(String::new(), |share| format!("{share:.2}")),
-        );
+        let share = group.recovered.map(|share| share.to_string());
+        cells.push(share.unwrap_or_default());
         table.push(cells);
     }
     table
@@ -201,8 +199,9 @@ mod tests {
             ]
         );
         assert_eq!((eight.accuracy.runs, eight.seconds), (2, 5.0));
-        assert!((eight.recovered.unwrap() - 0.5).abs() < 1e-12, "{eight:?}");
-        assert!((none.recovered.unwrap() - 0.75).abs() < 1e-12, "{none:?}");
+        let share = |group: &Group| group.recovered.unwrap().value;
+        assert!((share(eight) - 0.5).abs() < 1e-12, "{eight:?}");
+        assert!((share(none) - 0.75).abs() < 1e-12, "{none:?}");
         assert_eq!((zero.recovered, upper.recovered), (None, None));
         let text = table(&groups).to_text();
         assert!(
