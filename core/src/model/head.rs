@@ -35,7 +35,7 @@ pub(super) struct MaskedLmTransform {
     pub(super) norm: Norm,
 }
 
-/// Some rows of the head, ready on the device.
+/// Some rows of the head, ready on the device: the logits of k words, or of classes of them.
 #[derive(Clone, Debug)]
 pub struct HeadRows {
     /// `[k, d]`
@@ -44,6 +44,8 @@ pub struct HeadRows {
     /// `[1, k]`
     bias: Option<Tensor<2>>,
     softcap: Option<f64>,
+    /// `[words, k]`, for classes: 1/m where the word is one of the class's m, else 0.
+    averaging: Option<Tensor<2>>,
 }
 
 impl Head {
@@ -87,6 +89,25 @@ impl Head {
         self.with_matrix(self.matrix.upload_rows(ids, device), bias, device)
     }
 
+    /// Classes of words, each with the mean of its words' logits (method §2).
+    pub(super) fn classes(&self, classes: &[&[u32]], device: &Device) -> HeadRows {
+        let share = |class: usize, words: &[u32]| {
+            let mut row = vec![0.0; classes.len()];
+            row[class] = 1.0 / words.len() as f32;
+            row.repeat(words.len())
+        };
+        let shares = classes.iter().enumerate();
+        let shares: Vec<f32> = shares
+            .flat_map(|(class, words)| share(class, words))
+            .collect();
+        let words = classes.concat();
+        let averaging = TensorData::new(shares, [words.len(), classes.len()]);
+        HeadRows {
+            averaging: Some(Tensor::from_data(averaging, device)),
+            ..self.rows(&words, device)
+        }
+    }
+
     /// The whole head; uploaded at the first call, shared afterwards.
     pub(super) fn full(&self, device: &Device) -> &HeadRows {
         self.on_device.get_or_init(|| {
@@ -105,6 +126,7 @@ impl Head {
             transform: self.transform.clone(),
             bias: bias.map(upload),
             softcap: self.softcap,
+            averaging: None,
         }
     }
 }
@@ -116,12 +138,24 @@ impl HeadRows {
         self.matrix.dtype()
     }
 
+    /// How many logits it gives: k.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        match &self.averaging {
+            Some(averaging) => averaging.dims()[1],
+            None => self.matrix.dims()[0],
+        }
+    }
+
     /// `[rows, d]` → `[rows, k]`
     #[must_use]
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
-        let logits = self.uncapped(hidden);
-        match self.softcap {
-            Some(cap) => (logits / cap).tanh() * cap,
+        let mut logits = self.uncapped(hidden);
+        if let Some(cap) = self.softcap {
+            logits = (logits / cap).tanh() * cap;
+        }
+        match &self.averaging {
+            Some(averaging) => logits.matmul(averaging.clone()),
             None => logits,
         }
     }
@@ -155,6 +189,10 @@ impl HeadRows {
     /// Plain tensors, in and out: nothing as large as logits is ever traced.
     #[must_use]
     pub fn slope(&self, hidden: Tensor<2>, slope: Tensor<2>) -> Tensor<2> {
+        let slope = match &self.averaging {
+            Some(averaging) => slope.matmul(averaging.clone().transpose()),
+            None => slope,
+        };
         let slope = match self.softcap {
             Some(cap) => {
                 let capped = (self.uncapped(hidden.clone()) / cap).tanh();

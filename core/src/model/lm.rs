@@ -325,6 +325,15 @@ impl Lm {
         self.head.rows(ids, &self.device)
     }
 
+    /// The head for classes of words, at least one in each: the mean of each class's logits.
+    ///
+    /// # Panics
+    /// If an id is not in the vocabulary.
+    #[must_use]
+    pub fn head_of_classes(&self, classes: &[&[u32]]) -> HeadRows {
+        self.head.classes(classes, &self.device)
+    }
+
     /// The embeddings in the blocks' width, with places added: `[batch·width, d]`.
     fn before_blocks(&self, input: &Input) -> (Alike, Tensor<2>) {
         let [batch, width, e] = input.embeddings.dims();

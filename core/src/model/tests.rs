@@ -184,12 +184,34 @@ fn head_rows_are_columns_of_the_full_logits() {
     }
 }
 
-/// Also through a head that is more than a matrix, as RoBERTa's.
 #[test]
-fn a_heads_slope_is_the_one_that_autodiff_traces() {
+fn a_classs_logit_is_the_mean_of_its_words() {
     for config in families() {
         let model = random(&config, 5);
-        let head = model.whole_head();
+        let input = model.embed(&TokenBatch::padded(&SEQUENCES, 0));
+        let hidden = model.hidden_at(&input, &input.last());
+        let full = values(model.logits(hidden.clone()));
+        let head = model.head_of_classes(&[&[17, 0], &[22]]);
+        assert_eq!(head.width(), 2);
+        let found = values(head.logits(hidden));
+        for (found, full) in found.chunks(2).zip(full.chunks(config.vocab_size)) {
+            assert_close(found, &[(full[17] + full[0]) / 2.0, full[22]], 1e-5);
+        }
+    }
+}
+
+/// Also through a head that is more than a matrix, as RoBERTa's, and of classes.
+#[test]
+fn a_heads_slope_is_the_one_that_autodiff_traces() {
+    for (config, classes) in families()
+        .into_iter()
+        .flat_map(|c| [(c.clone(), false), (c, true)])
+    {
+        let model = random(&config, 5);
+        let head = match classes {
+            true => model.head_of_classes(&[&[3, 4, 9], &[19]]),
+            false => model.whole_head(),
+        };
         let input = model.embed(&TokenBatch::padded(&SEQUENCES, 0));
         let hidden = model.hidden_at(&input, &input.last());
         let pull = head.logits(hidden.clone()).sin();

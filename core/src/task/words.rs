@@ -145,16 +145,9 @@ impl LabelWords {
         self.classes.iter().map(mean).collect()
     }
 
-    /// The same as a matrix `[ids.len(), classes]`, row after row: word logits · matrix = class
-    /// logits.
-    pub fn averaging(&self) -> Vec<f32> {
-        let mut matrix = vec![0.0; self.ids.len() * self.classes.len()];
-        for (class, range) in self.classes.iter().enumerate() {
-            for row in range.clone() {
-                matrix[row * self.classes.len() + class] = 1.0 / range.len() as f32;
-            }
-        }
-        matrix
+    /// Token ids of each class.
+    pub fn by_class(&self) -> Vec<&[u32]> {
+        (0..self.classes()).map(|class| self.class(class)).collect()
     }
 }
 
@@ -278,20 +271,12 @@ mod tests {
     }
 
     #[test]
-    fn class_logits_are_means_and_the_matrix_says_the_same() {
+    fn class_logits_are_means_over_the_classes_words() {
         let words = words("\"bad\", \"awful\"", "").unwrap();
-        let logits = [1.0, 4.0, -2.0];
-        assert_eq!(words.class_logits(&logits), [2.5, -2.0]);
-        let matrix = words.averaging();
-        let product: Vec<f32> = (0..2)
-            .map(|class| {
-                (0..3)
-                    .map(|row| logits[row] * matrix[row * 2 + class])
-                    .sum()
-            })
-            .collect();
-        assert_eq!(product, [2.5, -2.0]);
-        assert_eq!(argmax(&product), 0);
+        let logits = words.class_logits(&[1.0, 4.0, -2.0]);
+        assert_eq!(logits, [2.5, -2.0]);
+        assert_eq!(words.by_class(), [&words.ids()[..2], &words.ids()[2..]]);
+        assert_eq!(argmax(&logits), 0);
         assert_eq!(argmax(&[1.0, 3.0, 3.0]), 1);
     }
 

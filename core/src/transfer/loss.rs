@@ -15,26 +15,26 @@ pub(super) struct Heads {
 
 impl Heads {
     pub(super) fn new(student: &Lm, teacher: &Lm, words: &Words) -> Result<Self, TransferError> {
-        let [of_student, of_teacher] = match words {
-            Words::All => {
-                let [student, teacher] = [student, teacher].map(|lm| lm.config().vocab_size);
-                if student != teacher {
-                    return Err(TransferError::Vocabulary { student, teacher });
-                }
-                [None, None]
+        let sizes = [student, teacher].map(|lm| lm.config().vocab_size);
+        if *words == Words::All && sizes[0] != sizes[1] {
+            let [student, teacher] = sizes;
+            return Err(TransferError::Vocabulary { student, teacher });
+        }
+        // 0 for the student's side of a pair, 1 for the teacher's.
+        let head = |lm: &Lm, side: usize| match words {
+            Words::All => lm.whole_head(),
+            Words::Some(pairs) => {
+                let words: Vec<u32> = pairs.iter().map(|pair| pair[side]).collect();
+                lm.head_rows(&words)
             }
-            Words::Some(pairs) => [
-                Some(pairs.iter().map(|pair| pair[0]).collect()),
-                Some(pairs.iter().map(|pair| pair[1]).collect()),
-            ],
-        };
-        let head = |lm: &Lm, words: Option<Vec<u32>>| match words {
-            Some(words) => lm.head_rows(&words),
-            None => lm.whole_head(),
+            Words::Classes(pairs) => {
+                let classes: Vec<&[u32]> = pairs.iter().map(|pair| &*pair[side]).collect();
+                lm.head_of_classes(&classes)
+            }
         };
         Ok(Self {
-            student: head(student, of_student),
-            teacher: head(teacher, of_teacher),
+            student: head(student, 0),
+            teacher: head(teacher, 1),
         })
     }
 }

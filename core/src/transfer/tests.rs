@@ -183,6 +183,38 @@ fn loss_and_gradient_are_the_papers() {
     }
 }
 
+/// Of one word each, classes are words; of several, single words may do as they like.
+#[test]
+fn classes_are_compared_by_the_means_of_their_words() {
+    let loss = |words| {
+        let once = TransferConfig {
+            steps: 1,
+            batch: 14,
+            ..config()
+        };
+        let mut transfer = start_over(constants(5), words, once, None).unwrap();
+        run(&mut transfer).remove(0).loss
+    };
+    let same = |classes: &[&[u32]]| {
+        let both = classes.iter().map(|words| [words.to_vec(), words.to_vec()]);
+        Words::Classes(both.collect())
+    };
+    let single = loss(same(&[&[3], &[17]]));
+    let words = loss(Words::Some(vec![[3, 3], [17, 17]]));
+    assert!(
+        (single - words).abs() < 1e-6 * words,
+        "{single}, not {words}"
+    );
+    let several = loss(same(&[&[3, 4], &[17]]));
+    assert!(several > 0.0 && (several - single).abs() > 1e-3 * single);
+    // The mean over a class that has every word twice is that over the words.
+    let twice = loss(same(&[&[3, 4, 3, 4], &[17, 17]]));
+    assert!(
+        (twice - several).abs() < 1e-5 * several,
+        "{twice}, not {several}"
+    );
+}
+
 #[test]
 fn the_loss_falls() {
     let mut transfer = start(

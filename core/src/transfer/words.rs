@@ -14,6 +14,9 @@ pub enum Words {
     /// These alone, of which a distribution over the vocabulary tells little: they have a small share
     /// of it. The student's token and the teacher's, word after word; no token twice.
     Some(Vec<[u32; 2]>),
+    /// Classes of words by their means, as answers are judged, whatever becomes of single words: of each class the
+    /// student's tokens and the teacher's, which need not be as many.
+    Classes(Vec<[Vec<u32>; 2]>),
 }
 
 impl Words {
@@ -30,6 +33,17 @@ impl Words {
                 teacher,
             }),
         }
+    }
+
+    /// The classes of a task, by each model's own tokens.
+    ///
+    /// # Errors
+    /// [`TransferError::NoClasses`] where answers are text: only the whole vocabulary can be compared then.
+    pub fn classes(student: &Encoder<'_>, teacher: &Encoder<'_>) -> Result<Self, TransferError> {
+        let [student, teacher] = [student.words()?, teacher.words()?];
+        let both = student.by_class().into_iter().zip(teacher.by_class());
+        let pairs = both.map(|(student, teacher)| [student.to_vec(), teacher.to_vec()]);
+        Ok(Self::Classes(pairs.collect()))
     }
 
     /// The label words of a task, by one token of each model. A word that begins like an earlier one

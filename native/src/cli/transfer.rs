@@ -50,7 +50,7 @@ pub(crate) struct Args {
     /// The student that the prompt was tuned on: a folder, .gguf, .post.safetensors or hub:org/name
     #[arg(long, value_name = "MODEL")]
     student: Option<ModelSource>,
-    /// The large model that shall get a prompt of its own; of another vocabulary only with --words labels
+    /// The large model that shall get a prompt of its own; of another vocabulary only with --words labels or classes
     #[arg(long, value_name = "MODEL")]
     teacher: Option<ModelSource>,
     /// The student's prompt: a PEFT folder, the zip that the browser hands out, .npy, .safetensors, .pth
@@ -99,8 +99,7 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Training")]
     #[serde(default)]
     decay: bool,
-    /// Which words' answers are compared: all of the vocabulary, as the paper has it, or the task's
-    /// label words alone, which needs far fewer steps and no common vocabulary
+    /// What is compared
     #[arg(long, value_enum, default_value_t = Compared::All, help_heading = "Training")]
     words: Compared,
     /// What the teacher's prompt starts from: the task's sentence; the student's prompt where both
@@ -178,8 +177,12 @@ enum Init {
 #[derive(Debug, Clone, Copy, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Compared {
+    /// Every word of the vocabulary, as the paper has it: for any task, in a thousand steps or more
     All,
+    /// The task's label words alone, in far fewer steps; needs no common vocabulary
     Labels,
+    /// The task's classes, each by the mean of its words, as answers are judged; otherwise as labels
+    Classes,
 }
 
 /// Everything opened.
@@ -307,10 +310,14 @@ impl Inputs {
         let (student, teacher) = (&self.student, &self.teacher);
         match compared {
             Compared::All => Words::all(&student.tokenizer, &teacher.tokenizer)
-                .hint("compare the task's label words alone: --words labels"),
+                .hint("compare the task's label words alone: --words labels, or --words classes"),
             Compared::Labels => {
                 let [student, teacher] = self.encoders()?;
                 Ok(Words::labels(&student, &teacher)?)
+            }
+            Compared::Classes => {
+                let [student, teacher] = self.encoders()?;
+                Ok(Words::classes(&student, &teacher)?)
             }
         }
     }

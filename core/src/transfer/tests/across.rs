@@ -231,6 +231,9 @@ fn label_words_are_matched_by_the_task() {
     let encoder = |tokenizer| Encoder::new(&task, tokenizer, 20, Head::Causal).unwrap();
     let words = Words::labels(&encoder(&student), &encoder(&teacher)).unwrap();
     assert_eq!(words, Words::Some(vec![[3, 4], [4, 2], [6, 0]]));
+    let classes = Words::classes(&encoder(&student), &encoder(&teacher)).unwrap();
+    let negative = [vec![3, 4], vec![4, 2]];
+    assert_eq!(classes, Words::Classes(vec![negative, [vec![6], vec![0]]]));
     assert_eq!(Words::all(&student, &student).unwrap(), Words::All);
     let open = Task::from_toml(
         r#"
@@ -247,6 +250,8 @@ fn label_words_are_matched_by_the_task() {
     let error = Words::labels(&encoder(&student), &encoder(&teacher)).unwrap_err();
     assert!(matches!(error, TransferError::NoClasses(_)));
     assert!(error.to_string().contains("--words all"), "{error}");
+    let error = Words::classes(&encoder(&student), &encoder(&teacher)).unwrap_err();
+    assert!(matches!(error, TransferError::NoClasses(_)));
     let error = Words::all(&student, &teacher).unwrap_err();
     assert!(matches!(error, TransferError::Tokenizer { id: 0, .. }));
     assert!(
