@@ -81,6 +81,7 @@ pub(crate) async fn tuner(
     let setup = Setup {
         lm: student.clone(),
         head: ClassHead::of_classes(student, &classes).into(),
+        others: Vec::new(),
         examples: examples(count),
         initial: prompt().into(),
         config: TuneConfig {

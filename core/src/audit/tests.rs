@@ -53,6 +53,7 @@ fn audit_at(
     let setup = Setup {
         lm: lm.clone(),
         head: head.clone().into(),
+        others: Vec::new(),
         examples: planted.with(Vec::new()),
         initial: initial.clone().into(),
         config: TuneConfig {

@@ -52,8 +52,19 @@ pub enum ReceiptError {
     Json(#[from] serde_json::Error),
 }
 
-/// SHA-256 by name: `student`, `task`, `prompt`, `plan`, and [`INITIAL`].
+/// SHA-256 by name: those [`of_students`], `task`, `prompt`, `plan`, and [`INITIAL`].
 pub type Hashes = BTreeMap<String, String>;
+
+/// Hashes of the models that a prompt was tuned on: `student`, and `student-2` and so on where there were several.
+#[must_use]
+pub fn of_students(hashes: &[String]) -> Hashes {
+    let name = |at| match at {
+        0 => "student".to_owned(),
+        _ => format!("student-{}", at + 1),
+    };
+    let named = hashes.iter().enumerate();
+    named.map(|(at, hash)| (name(at), hash.clone())).collect()
+}
 
 /// The receipt of one finished run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -126,7 +126,7 @@ mod tests {
         };
         let task = ready("sst2").unwrap();
         let tuned = tuner.finish().unwrap();
-        tuned.hand_over(&base, &task, "s".into()).unwrap().files
+        tuned.hand_over(&base, &task, &["s".into()]).unwrap().files
     }
 
     fn two_steps() -> Privacy {

@@ -10,12 +10,28 @@ use super::objective::{Losses, Objective, TaskHead};
 use crate::model::{Lm, PromptPlace, TokenBatch};
 use crate::task::Example;
 
-/// A frozen model, a task's head and its examples.
+/// Frozen models, a task's heads on them and its examples.
 pub(crate) struct Kernel {
-    lm: Arc<Lm>,
+    first: Judge,
+    /// Whose losses count as much as the first's.
+    others: Vec<Judge>,
     examples: Vec<Read>,
-    objective: Objective,
     place: PromptPlace,
+}
+
+/// A frozen model, and what the task asks for on it.
+#[derive(Clone)]
+pub struct Student {
+    /// The model.
+    pub lm: Arc<Lm>,
+    /// The task's head on it.
+    pub head: TaskHead,
+}
+
+/// A frozen model, and what it makes of an example.
+struct Judge {
+    lm: Arc<Lm>,
+    objective: Objective,
 }
 
 /// What the model reads of an example, and the places of its answer.
@@ -44,23 +60,44 @@ impl Kernel {
         num_virtual_tokens: usize,
         place: PromptPlace,
     ) -> Result<Self, TuneError> {
+        let head = head.into();
+        Self::of_several(
+            Student { lm, head },
+            Vec::new(),
+            examples,
+            num_virtual_tokens,
+            place,
+        )
+    }
+
+    /// The same, with the mean of several students' losses for each example's loss. All of them read the same
+    /// tokens.
+    pub(crate) fn of_several(
+        first: Student,
+        others: Vec<Student>,
+        examples: &[Example],
+        num_virtual_tokens: usize,
+        place: PromptPlace,
+    ) -> Result<Self, TuneError> {
         let mut order: Vec<usize> = (0..examples.len()).collect();
         order.sort_by_key(|&index| examples[index].len());
-        let objective = Objective::new(head.into(), examples, &order)?;
-        let examples: Vec<Read> = order.iter().map(|&i| Read::new(&examples[i])).collect();
-        let longest = examples.last().ok_or(TuneError::NoExamples)?.ids.len();
-        match lm.room(num_virtual_tokens) {
-            Some(room) if longest > room => {
-                let n = num_virtual_tokens;
-                let (needed, room) = (longest + n, room + n);
-                return Err(TuneError::TooLong { needed, room });
+        let longest = order.last().ok_or(TuneError::NoExamples)?;
+        let longest = examples[*longest].len();
+        let judge = |Student { lm, head }| {
+            let objective = Objective::new(head, examples, &order)?;
+            match lm.room(num_virtual_tokens) {
+                Some(room) if longest > room => {
+                    let n = num_virtual_tokens;
+                    let (needed, room) = (longest + n, room + n);
+                    Err(TuneError::TooLong { needed, room })
+                }
+                _ => Ok(Judge { lm, objective }),
             }
-            _ => {}
-        }
+        };
         Ok(Self {
-            lm,
-            examples,
-            objective,
+            first: judge(first)?,
+            others: others.into_iter().map(judge).collect::<Result<_, _>>()?,
+            examples: order.iter().map(|&i| Read::new(&examples[i])).collect(),
             place,
         })
     }
@@ -70,9 +107,9 @@ impl Kernel {
         self.examples.len()
     }
 
-    /// The model.
+    /// The model; of several the first.
     pub(crate) fn lm(&self) -> &Lm {
-        &self.lm
+        &self.first.lm
     }
 
     /// ∂(Σᵢ wᵢ·lossᵢ)/∂(prompt of example i), for the examples `indices` with weights w.
@@ -101,14 +138,24 @@ impl Kernel {
         }
     }
 
+    /// Of several students the mean.
     fn losses(&self, prompt: Tensor<3>, indices: &[usize], weights: &[f32]) -> Losses {
         let picked = || indices.iter().map(|&index| &self.examples[index]);
         let ids: Vec<&[u32]> = picked().map(|example| example.ids.as_slice()).collect();
         let places: Vec<Range<usize>> = picked().map(|example| example.places.clone()).collect();
         let tokens = TokenBatch::padded(&ids, 0);
-        let input = self.lm.embed_with_prompts(prompt, self.place, &tokens);
-        let hidden = self.lm.hidden_within(&input, &places);
-        self.objective.losses(hidden, indices, weights)
+        let students = 1 + self.others.len();
+        let shares: Vec<f32> = weights.iter().map(|w| w / students as f32).collect();
+        let of = |Judge { lm, objective }: &Judge| {
+            let input = lm.embed_with_prompts(prompt.clone(), self.place, &tokens);
+            let hidden = lm.hidden_within(&input, &places);
+            objective.losses(hidden, indices, &shares)
+        };
+        let others = self.others.iter().map(of);
+        others.fold(of(&self.first), |sum, losses| Losses {
+            traced: sum.traced + losses.traced,
+            each: sum.each + losses.each,
+        })
     }
 }
 

@@ -40,6 +40,7 @@ pub use error::TuneError;
 pub use fit::{encoder, text_init};
 pub use initial::{Earlier, EarlierError, Initial};
 pub(crate) use kernel::Kernel;
+pub use kernel::Student;
 pub use known_answer::known_answer;
 pub use metrics::PrivateMetrics;
 pub use objective::TaskHead;

@@ -1,7 +1,7 @@
 //! What is handed over at the end of a run: the prompt, what may be said about it, the proof.
 
 use super::{Released, Tuned};
-use crate::dp::receipt::{INITIAL, Receipt, ReceiptError, sha256};
+use crate::dp::receipt::{self, INITIAL, Receipt, ReceiptError, sha256};
 use crate::prompt::peft::{self, BaseModel, PeftError};
 use crate::prompt::{Files, SoftPrompt};
 use crate::task::Task;
@@ -38,7 +38,8 @@ pub struct Handover {
 }
 
 impl Tuned {
-    /// Puts the result into files. `student` is the hash that the receipt knows the model by.
+    /// Puts the result into files. `students` are the hashes that the receipt knows the models by, in the order of
+    /// [`Setup`](super::Setup).
     ///
     /// # Errors
     /// [`ReleaseError`], none of which a finished run should meet.
@@ -46,7 +47,7 @@ impl Tuned {
         self,
         base: &BaseModel,
         task: &Task,
-        student: String,
+        students: &[String],
     ) -> Result<Handover, ReleaseError> {
         let notes = match &self.released {
             Released::Private(_) => "The guarantee stands in `privacy.json`.",
@@ -57,15 +58,11 @@ impl Tuned {
         let receipt = match self.released {
             Released::NotPrivate => None,
             Released::Private(completed) => {
-                let hashes = [
-                    ("student", student),
-                    ("task", task.hash()),
-                    ("prompt", sha256(&files[peft::WEIGHTS])),
-                ];
-                let initial = self.earlier.map(|hash| (INITIAL, hash));
-                let hashes = hashes.into_iter().chain(initial);
-                let hashes = hashes.map(|(name, hash)| (name.to_owned(), hash));
-                Some(Receipt::new(completed, hashes.collect())?)
+                let mut hashes = receipt::of_students(students);
+                hashes.insert("task".into(), task.hash());
+                hashes.insert("prompt".into(), sha256(&files[peft::WEIGHTS]));
+                hashes.extend(self.earlier.map(|hash| (INITIAL.into(), hash)));
+                Some(Receipt::new(completed, hashes)?)
             }
         };
         if let Some(receipt) = &receipt {

@@ -87,6 +87,7 @@ pub(crate) fn setup(config: TuneConfig, privacy: Privacy) -> Setup {
     let lm = lm(1);
     Setup {
         head: head(&lm).into(),
+        others: Vec::new(),
         examples: examples(48, 2),
         initial: prompt(&lm).into(),
         config,

@@ -3,6 +3,7 @@
 
 mod open;
 mod place;
+mod several;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use pollster::block_on;

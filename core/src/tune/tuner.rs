@@ -6,7 +6,7 @@ use super::config::{PlainTraining, Privacy, TuneConfig};
 use super::crew::{Crew, Helpers};
 use super::descent::{Descent, Direction};
 use super::initial::Initial;
-use super::kernel::Kernel;
+use super::kernel::{Kernel, Student};
 use super::metrics::{LossSum, PrivateMetrics};
 use super::{TaskHead, TuneError, crew, known_answer, plain};
 use crate::dp::{Completed, KnownAnswer, Mechanism, MicroBatch, Untested};
@@ -23,6 +23,9 @@ pub struct Setup {
     pub lm: Arc<Lm>,
     /// What the task asks for, on that model.
     pub head: TaskHead,
+    /// Further students of the same width, which read the same tokens: an example's loss is then the mean over
+    /// all of them, and what it counts for is bounded as ever.
+    pub others: Vec<Student>,
     /// The private examples, with their answers.
     pub examples: Vec<Example>,
     /// Where the prompt starts.
@@ -108,6 +111,7 @@ impl Tuner {
         let Setup {
             lm,
             head,
+            others,
             examples,
             initial,
             config,
@@ -121,11 +125,12 @@ impl Tuner {
         let shape = [initial.num_virtual_tokens(), initial.token_dim()];
         let place = initial.place();
         config.check(shape[0])?;
-        initial.fits(
-            &format!("{:?}", lm.config().family),
-            lm.config().embedding_size,
-        )?;
-        let kernel = Kernel::new(lm, head, &examples, shape[0], place)?;
+        let first = Student { lm, head };
+        for Student { lm, .. } in others.iter().chain([&first]) {
+            let model = format!("{:?}", lm.config().family);
+            initial.fits(&model, lm.config().embedding_size)?;
+        }
+        let kernel = Kernel::of_several(first, others, &examples, shape[0], place)?;
         let crew = Crew::new(kernel, shape, helpers);
         let settings = settings(&config, shape, place, &privacy, earlier.as_deref());
         let initial = initial.embeddings().to_vec();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use clap::Subcommand;
 use post_core::dp::Receipt;
-use post_core::dp::receipt::{Hashes, sha256};
+use post_core::dp::receipt::{Hashes, INITIAL, of_students, sha256};
 use post_core::prompt::peft;
 use serde::Serialize;
 use serde_json::json;
@@ -53,9 +53,9 @@ struct Verify {
     /// The prompt's folder or zip
     #[arg(long, value_name = "FOLDER|ZIP")]
     prompt: Option<PathBuf>,
-    /// The student that the prompt was tuned on
-    #[arg(long, value_name = "MODEL")]
-    student: Option<ModelSource>,
+    /// The student that the prompt was tuned on; of several all, in the run's order
+    #[arg(long, value_name = "MODEL", num_args = 1..)]
+    student: Vec<ModelSource>,
     /// The task that it was tuned for
     #[arg(long, value_name = "FILE|NAME")]
     task: Option<String>,
@@ -92,9 +92,9 @@ fn verify(args: &Verify, term: &Terminal) -> Result<()> {
         .with_context(|| format!("{name} does not hold"))
         .hint("ask whoever tuned the prompt for the receipt that the run wrote")?;
     let compared: Vec<&str> = found.keys().map(String::as_str).collect();
-    let left: Vec<&str> = ["student", "task", "prompt"]
-        .into_iter()
-        .filter(|name| !compared.contains(name))
+    let stated = receipt.hashes.keys().map(String::as_str);
+    let left: Vec<&str> = stated
+        .filter(|name| !["plan", INITIAL].contains(name) && !compared.contains(name))
         .collect();
     if !left.is_empty() {
         term.note(format!(
@@ -149,9 +149,8 @@ fn hashes(args: &Verify) -> Result<Hashes> {
             weights.with_context(|| format!("{} has no {}", path.display(), peft::WEIGHTS))?;
         found.insert("prompt".into(), sha256(weights));
     }
-    if let Some(student) = &args.student {
-        found.insert("student".into(), models::hash(student)?);
-    }
+    let students = args.student.iter().map(models::hash);
+    found.extend(of_students(&students.collect::<Result<Vec<_>>>()?));
     if let Some(task) = &args.task {
         found.insert("task".into(), data::task(task)?.hash());
     }

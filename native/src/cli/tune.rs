@@ -1,5 +1,7 @@
 //! `post-native tune`: the data owner's private step, exactly the code that the browser runs.
 
+pub(super) mod initial;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use post_core::model::PromptPlace;
 use post_core::task::{Encoder, Example, Labels, Row, Task};
 use post_core::tune::{
     Initial, LowRank, NOT_PRIVATE, Optimizer, PlainTraining, Privacy, PrivateMetrics, RECEIPT,
-    Setup, StepReport, TaskHead, TuneConfig, Tuned, Tuner,
+    Setup, StepReport, Student, TaskHead, TuneConfig, Tuned, Tuner,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -44,12 +46,20 @@ Examples:
     post-native tune --config runs/sst2/config.toml --resume
   Without any privacy, to see what it costs:
     post-native tune --student student.post.safetensors --task sst2 --data train.csv --no-dp
+  On two students of one teacher at once:
+    post-native tune --student a.post.safetensors --also-student b.post.safetensors --task sst2 \
+      --data train.csv --target-epsilon 8
 
 Everything that fixes the guarantee (N, batch, steps, noise, δ) becomes public in the receipt.")]
 pub(crate) struct Args {
     /// The student: a folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[@revision]
     #[arg(long, value_name = "MODEL")]
     pub(super) student: Option<ModelSource>,
+    /// Tune on these students of the same teacher as well: what counts of an example is the mean of its losses
+    /// on all of them, for as many times the work
+    #[arg(long, value_name = "MODEL", num_args = 1..)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) also_student: Vec<ModelSource>,
     /// A task file, or the name of a built-in task
     #[arg(long, value_name = "FILE|NAME")]
     pub(super) task: Option<String>,
@@ -244,7 +254,8 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     drive(&mut tuner, &run, args.checkpoint_every, term)?;
     let tuned = tuner.0.finish()?;
     let folder = run.path("prompt");
-    let summary = release(tuned, &folder, &source, &student, &task, term)?;
+    let sources: Vec<&ModelSource> = [&source].into_iter().chain(&args.also_student).collect();
+    let summary = release(tuned, &folder, &sources, &student, &task, term)?;
     run.finish(&summary)?;
     say(&summary, args.json)
 }
@@ -255,6 +266,34 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
 /// As [`models::load`].
 pub(super) fn load(args: &Args, source: &ModelSource, term: &Terminal) -> Result<Loaded> {
     models::load(source, &args.device.open(term)?, args.dtype, term)
+}
+
+/// The students beside the first, which must read the rows as that one does.
+///
+/// # Errors
+/// As [`models::load`]; when one reads other tokens.
+pub(super) fn others(
+    args: &Args,
+    task: &Task,
+    rows: &Rows,
+    examples: &[Example],
+    term: &Terminal,
+) -> Result<Vec<Student>> {
+    let other = |source: &ModelSource| {
+        let student = load(args, source, term)?;
+        let encoder = student.encoder(task, args.num_virtual_tokens)?;
+        if rows.encode(&encoder)? != examples {
+            return Err(anyhow!(
+                "{source} reads the rows as other tokens than the first student"
+            ))
+            .hint("students that share a prompt need one tokenizer: distil them from one teacher");
+        }
+        Ok(Student {
+            head: TaskHead::new(&student.lm, &encoder),
+            lm: Arc::clone(&student.lm),
+        })
+    };
+    args.also_student.iter().map(other).collect()
 }
 
 /// The run had finished before: its summary again.
@@ -396,69 +435,18 @@ fn start(
 ) -> Result<Run> {
     let encoder = student.encoder(task, args.num_virtual_tokens)?;
     let examples = rows.encode(&encoder)?;
-    let initial = initial(args, student, &encoder)?;
-    about_initial(args, term)?;
+    let others = others(args, task, rows, &examples, term)?;
+    let initial = initial::of(args, student, &encoder)?;
+    initial::about(args, term)?;
     let privacy = privacy(args, &rows.rows, checkpoint.is_some(), term)?;
-    let setup = setup(args, student, &encoder, examples, initial, privacy)?;
+    let setup = Setup {
+        others,
+        ..setup(args, student, &encoder, examples, initial, privacy)?
+    };
     term.note("self-test: the live kernel's gradients, one example at a time");
     let tuner = pollster::block_on(Tuner::start(setup, checkpoint))
         .hint("if a checkpoint is at fault, start anew with --force")?;
     Ok(Run(tuner))
-}
-
-/// Where the prompt starts.
-pub(super) fn initial(args: &Args, student: &Loaded, encoder: &Encoder<'_>) -> Result<Initial> {
-    let initial = match &args.initial_prompt {
-        Some(path) => earlier(args, path)?,
-        None => {
-            let place = args.prompt_place.unwrap_or(student.prompt_place);
-            let sentence = student.text_init(encoder, args.num_virtual_tokens)?;
-            sentence.with_place(place).into()
-        }
-    };
-    student.fits(initial.prompt())?;
-    Ok(initial)
-}
-
-/// The prompt that an earlier run left, at its own place.
-fn earlier(args: &Args, path: &Path) -> Result<Initial> {
-    let earlier = prompts::earlier(path)?;
-    let (prompt, path) = (&earlier.adapter.prompt, path.display());
-    let (found, tokens) = (prompt.num_virtual_tokens(), args.num_virtual_tokens);
-    if found != tokens {
-        return Err(anyhow!(
-            "{path} has {found} virtual tokens, and the run {tokens}"
-        ))
-        .hint(format!("add --num-virtual-tokens {found}"));
-    }
-    let stands = prompt.place();
-    if let Some(asked) = args.prompt_place.filter(|asked| *asked != stands) {
-        return Err(anyhow!(
-            "{path} was tuned {stands}, and --prompt-place says {asked}"
-        ))
-        .hint("leave --prompt-place out: a prompt goes on where it stood");
-    }
-    Ok(earlier.into())
-}
-
-/// What whoever goes on from a prompt must know of it.
-fn about_initial(args: &Args, term: &Terminal) -> Result<()> {
-    let Some(path) = &args.initial_prompt else {
-        return Ok(());
-    };
-    let earlier = prompts::earlier(path)?;
-    let path = path.display();
-    match &earlier.receipt {
-        Some(receipt) if earlier.is_private() => term.note(format!(
-            "starts from {path}, whose receipt holds: {}",
-            receipt.statement
-        )),
-        _ => term.warn(format!(
-            "{path} has no guarantee, and this run's does not cover what it tells: start from it only if \
-             it was not tuned on any row of this data"
-        )),
-    }
-    Ok(())
 }
 
 /// All that the tuner needs.
@@ -473,6 +461,7 @@ pub(super) fn setup(
     Ok(Setup {
         lm: Arc::clone(&student.lm),
         head: TaskHead::new(&student.lm, encoder),
+        others: Vec::new(),
         examples,
         initial,
         config: TuneConfig {
@@ -495,12 +484,14 @@ pub(super) fn setup(
 fn release(
     tuned: Tuned,
     folder: &Path,
-    source: &ModelSource,
+    students: &[&ModelSource],
     student: &Loaded,
     task: &Task,
     term: &Terminal,
 ) -> Result<Value> {
-    let done = tuned.hand_over(&student.base(), task, models::hash(source)?)?;
+    let hashes = students.iter().map(|source| models::hash(source));
+    let hashes = hashes.collect::<Result<Vec<_>>>()?;
+    let done = tuned.hand_over(&student.base(), task, &hashes)?;
     let private = done.receipt.as_ref().is_some_and(|receipt| receipt.private);
     let mut summary = json!({ "prompt": folder, "private": private });
     match &done.receipt {

@@ -94,6 +94,9 @@ pub(crate) struct Teacher {
 pub(crate) struct Student {
     pub(crate) model: Option<ModelSource>,
     pub(crate) distill: Option<Table>,
+    /// Which other students its prompts are tuned on as well.
+    #[serde(default)]
+    pub(crate) also: Vec<String>,
     /// Of which teachers it is a student; of all, if left out.
     pub(crate) teachers: Option<Vec<String>>,
 }
@@ -237,6 +240,7 @@ impl Config {
                 return Err(error).hint("name a model that is there, or say how to distil one");
             }
             known("teacher", student.teachers.as_deref(), &self.teachers)?;
+            known("student", Some(&student.also), &self.students)?;
         }
         for public in self.publics.values() {
             known("task", public.tasks.as_deref(), &self.tasks)?;

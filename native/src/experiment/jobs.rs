@@ -68,6 +68,17 @@ pub(crate) struct Inputs {
     unread: bool,
 }
 
+/// The setting for students beside the first.
+pub(super) const ALSO: &str = "also_student";
+
+/// Where a student comes from.
+enum Made {
+    /// A model that is there.
+    There(String),
+    /// The job that distils it.
+    By(String),
+}
+
 /// On which model a prompt is tuned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum On {
@@ -237,7 +248,7 @@ impl Planner<'_> {
         settings.insert("data".into(), paths(&task.train));
         let mut needs = Vec::new();
         match on {
-            On::Student => self.student(cell, &mut settings, &mut needs, "student")?,
+            On::Student => self.students(cell, &mut settings, &mut needs)?,
             On::Teacher => self.teacher(cell, &mut settings, "student")?,
         }
         Ok((settings, needs))
@@ -285,27 +296,57 @@ impl Planner<'_> {
         needs: &mut Vec<Need>,
         setting: &'static str,
     ) -> Result<()> {
+        match self.maker(cell, cell.student.as_deref())? {
+            Made::There(model) => {
+                settings.insert(setting.to_owned(), model.into());
+            }
+            Made::By(job) => needs.push(Need {
+                setting,
+                job,
+                file: "student",
+            }),
+        }
+        Ok(())
+    }
+
+    /// The student, and those that its prompts are tuned on as well.
+    fn students(&mut self, cell: &Cell, settings: &mut Table, needs: &mut Vec<Need>) -> Result<()> {
+        self.student(cell, settings, needs, "student")?;
+        let config = self.config;
         let student = cell
             .student
             .as_ref()
-            .and_then(|name| self.config.students.get(name));
+            .and_then(|name| config.students.get(name));
+        let mut there = Vec::new();
+        for name in student.map_or(&[][..], |student| &student.also) {
+            match self.maker(cell, Some(name))? {
+                Made::There(model) => there.push(Value::String(model)),
+                Made::By(job) => needs.push(Need {
+                    setting: ALSO,
+                    job,
+                    file: "student",
+                }),
+            }
+        }
+        if !there.is_empty() {
+            settings.insert(ALSO.to_owned(), there.into());
+        }
+        Ok(())
+    }
+
+    fn maker(&mut self, cell: &Cell, name: Option<&str>) -> Result<Made> {
+        let config = self.config;
+        let student = name.and_then(|name| config.students.get(name));
         let student = student.context("a method needs a student")?;
         let Some(distill) = &student.distill else {
             let model = student.model.as_ref().map(ModelSource::to_string);
-            settings.insert(setting.to_owned(), model.unwrap_or_default().into());
-            return Ok(());
+            return Ok(Made::There(model.unwrap_or_default()));
         };
         let mut own = with_file(distill)?;
         overlay(&mut own, &cell.settings("distill"));
         self.teacher(cell, &mut own, "teacher")?;
         let what = told(&cell.coordinates(Method::StudentZeroShot));
-        let job = self.job("distill", own, Vec::new(), what)?;
-        needs.push(Need {
-            setting,
-            job,
-            file: "student",
-        });
-        Ok(())
+        Ok(Made::By(self.job("distill", own, Vec::new(), what)?))
     }
 
     /// The job with these settings, made anew if there is none yet.
@@ -377,10 +418,12 @@ impl Inputs {
                     }
                 }
                 ("model" | "teacher" | "student", Value::String(source)) => {
-                    let parsed: ModelSource = source
-                        .parse()
-                        .map_err(|error| Usage(format!("`{name} = \"{source}\"`: {error}")))?;
-                    lines += &self.line(source, || models::hash(&parsed))?;
+                    lines += &self.model(name, source)?;
+                }
+                (ALSO, Value::Array(sources)) => {
+                    for source in sources.iter().filter_map(Value::as_str) {
+                        lines += &self.model(name, source)?;
+                    }
                 }
                 ("task", Value::String(path)) if Path::new(path).is_file() => {
                     lines += &self.line(path, || hash(Path::new(path)))?;
@@ -389,6 +432,13 @@ impl Inputs {
             }
         }
         Ok(lines)
+    }
+
+    fn model(&mut self, name: &str, source: &str) -> Result<String> {
+        let parsed: ModelSource = source
+            .parse()
+            .map_err(|error| Usage(format!("`{name} = \"{source}\"`: {error}")))?;
+        self.line(source, || models::hash(&parsed))
     }
 
     fn line(&mut self, name: &str, hash: impl FnOnce() -> Result<String>) -> Result<String> {

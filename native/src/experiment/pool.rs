@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use toml::Table;
 
-use super::jobs::{Job, Plan};
+use super::jobs::{ALSO, Job, Plan};
 use crate::files;
 
 const DONE: &str = "done.json";
@@ -191,8 +191,18 @@ impl Pool {
         let mut settings = job.settings.clone();
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
         for need in &job.needs {
-            let file = self.file(&need.job, need.file);
-            settings.insert(need.setting.to_owned(), text(file).into());
+            let file = toml::Value::String(text(self.file(&need.job, need.file)));
+            if need.setting != ALSO {
+                settings.insert(need.setting.to_owned(), file);
+                continue;
+            }
+            // The one setting that may name several.
+            let several = settings
+                .entry(ALSO)
+                .or_insert_with(|| Vec::<toml::Value>::new().into());
+            if let toml::Value::Array(several) = several {
+                several.push(file);
+            }
         }
         if STEPWISE.contains(&job.command) {
             settings.insert("checkpoint_every".into(), 1.into());

@@ -147,6 +147,81 @@ fn the_three_steps_lead_to_a_prompt_whose_receipt_holds() {
     assert_eq!(ledger["data_sets"][0]["runs"], json!(1));
 }
 
+/// Two students of one teacher, and one prompt for both.
+#[test]
+fn a_prompt_is_tuned_on_several_students_at_once() {
+    let place = Place::new();
+    for (name, blocks) in [("a", "0,2"), ("b", "0,1")] {
+        place.done(&format!(
+            "distill --teacher @teacher --blocks {blocks} --task @toy.toml --data @rows.csv --steps 2 \
+             --batch 4 --run @{name} --device cpu"
+        ));
+    }
+    let tune = TUNE.replace("@teacher", "@a/student --also-student @b/student");
+    let made = |more: &str| -> Vec<u8> {
+        place.done(&format!("{tune} --steps 3 {more} --force --run @tune"));
+        fs::read(place.path("tune/prompt/adapter_model.safetensors")).unwrap()
+    };
+    let both = made("--no-dp");
+    assert_eq!(made("--no-dp"), both);
+    let one = TUNE.replace("@teacher", "@a/student");
+    place.done(&format!("{one} --steps 3 --no-dp --run @one"));
+    let one = fs::read(place.path("one/prompt/adapter_model.safetensors")).unwrap();
+    assert_ne!(one, both, "the second student changed nothing");
+
+    made("--target-epsilon 8 --target-delta 1e-3");
+    let verify = "receipt verify @tune/prompt --task @toy.toml --student";
+    let checked = place.done(&format!("{verify} @a/student @b/student"));
+    assert_eq!(
+        checked["compared"],
+        json!(["prompt", "student", "student-2", "task"])
+    );
+    place.refused(
+        &format!("{verify} @a/student @teacher"),
+        &["hashes.student-2"],
+    );
+    let half = post(
+        &place
+            .args(&format!("{verify} @a/student"))
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>(),
+    );
+    assert!(stderr(&half).contains("not compared, because not given: student-2"));
+
+    let shadows = tune
+        .replace("tune ", "audit lira ")
+        .replace("--ledger @ledger.json", "");
+    place.done(&format!(
+        "{shadows} --steps 2 --shadows 4 --no-dp --run @lira"
+    ));
+    let canaries = shadows.replace("audit lira ", "audit canaries ");
+    let args = place.args(&format!("{canaries} --steps 2 --no-dp"));
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    refused(
+        &args,
+        2,
+        &[
+            "canaries are scored on one student",
+            "hint: leave --also-student out",
+        ],
+    );
+
+    let mut words = WORDS;
+    words.swap(7, 8);
+    place.speaking("c", "llama", &words);
+    place.refused(
+        &format!(
+            "{} --steps 2 --no-dp --run @other",
+            tune.replace("@b/student", "@c")
+        ),
+        &[
+            "reads the rows as other tokens",
+            "hint: students that share a prompt",
+        ],
+    );
+}
+
 /// The 350m of OPT, whose prompts are as wide as its embeddings.
 #[test]
 fn embeddings_narrower_than_the_blocks_go_all_the_way() {
@@ -193,6 +268,9 @@ fn a_prompt_goes_to_a_model_of_another_width_and_tokenizer() {
         &format!("{transfer} {public} --words labels --init prompt --run @a --force"),
         &["18 numbers wide", "hint:", "--init relative"],
     );
+    place.done(&format!(
+        "{transfer} {public} --words classes --run @classes"
+    ));
     let args = place.args(&format!("{transfer} --steps 3 --words labels --run @b"));
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     refused(&args, 2, &["--public is missing"]);

@@ -174,6 +174,7 @@ async fn step(lm: &Arc<Lm>, micro_batch: usize) {
     let setup = Setup {
         lm: Arc::clone(lm),
         head: ClassHead::of_classes(lm, &WORDS).into(),
+        others: Vec::new(),
         examples,
         initial: initial.clone().into(),
         config: TuneConfig {

@@ -82,6 +82,7 @@ impl Student {
         Setup {
             lm: Arc::clone(&self.lm),
             head: head.into(),
+            others: Vec::new(),
             examples,
             initial: tune::text_init(&self.lm, &encoder, TOKENS).unwrap().into(),
             config,

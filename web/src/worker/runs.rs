@@ -82,7 +82,7 @@ impl Run<'_> {
         let tuned = tuner.finish()?;
         let student = self.student;
         let hash = student.card.hash.clone();
-        let done = tuned.hand_over(&student.base(), &self.data.task, hash)?;
+        let done = tuned.hand_over(&student.base(), &self.data.task, &[hash])?;
         Ok(Ended::Done(Box::new(done)))
     }
 
@@ -151,6 +151,7 @@ impl Run<'_> {
         Ok(Setup {
             lm: Arc::clone(&student.lm),
             head: ClassHead::new(&student.lm, encoder.words()?).into(),
+            others: Vec::new(),
             examples,
             initial,
             config: suggest::tuning(&self.settings, micro),

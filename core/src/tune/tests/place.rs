@@ -115,7 +115,7 @@ fn files_say_where_the_prompt_stands() {
         run(&mut tuner);
         let task = ready("sst2").unwrap();
         let tuned = tuner.finish().unwrap();
-        tuned.hand_over(&base, &task, "s".into()).unwrap().files
+        tuned.hand_over(&base, &task, &["s".into()]).unwrap().files
     };
     let initial: Initial = Earlier::read(&files(behind(plain(2)))).unwrap().into();
     assert_eq!(initial.prompt().place(), AFTER);

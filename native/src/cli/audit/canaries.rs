@@ -69,6 +69,10 @@ pub(super) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let args = config::merge(typed, matches, file.as_deref())?;
     let task = data::task(&config::required(args.tune.task.clone(), "task")?)?;
     let classes = task.classes()?.len();
+    if !args.tune.also_student.is_empty() {
+        return Err(Usage("canaries are scored on one student".into()))
+            .hint("leave --also-student out: what bounds ε is the same for any number of them");
+    }
     let source = config::required(args.tune.student.clone(), "student")?;
     let files = config::some(&args.tune.data, "data")?;
     tune::budget(&args.tune)?;
@@ -131,7 +135,7 @@ fn attack(
         Privacy::Private { plan, .. } => Some(plan.clip()),
         Privacy::None(_) => None,
     };
-    let initial = tune::initial(&args.tune, student, encoder)?;
+    let initial = tune::initial::of(&args.tune, student, encoder)?;
     let mut setup = tune::setup(&args.tune, student, encoder, examples, initial, privacy)?;
     setup.config.optimizer = Optimizer::Sgd { momentum: 0.0 };
     let mut before = setup.initial.prompt().clone();

@@ -9,7 +9,7 @@ use post_core::dp::Plan;
 use post_core::dp::receipt::sha256;
 use post_core::optim::SplitMix64;
 use post_core::task::{Encoder, Example, Label, Labels};
-use post_core::tune::{ClassHead, Classifier, PlainTraining, Privacy, Tuner};
+use post_core::tune::{ClassHead, Classifier, PlainTraining, Privacy, Setup, Student, Tuner};
 use serde::{Deserialize, Serialize};
 
 use super::{thrown_away, tune};
@@ -92,6 +92,7 @@ pub(super) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let student = tune::load(&args.tune, &source, term)?;
     let encoder = student.encoder(&task, args.tune.num_virtual_tokens)?;
     let mut examples = rows.encode(&encoder)?;
+    let others = tune::others(&args.tune, &task, &rows, &examples, term)?;
     if let Some(most) = args.rows {
         SplitMix64::new(args.tune.seed.into()).shuffle(&mut examples);
         examples.truncate(most);
@@ -99,6 +100,7 @@ pub(super) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let attack = Shadows {
         args: &args,
         student: &student,
+        others,
         encoder: &encoder,
         seen: lira::halves(examples.len(), args.shadows, args.tune.seed.into()),
         rows: fingerprint(&examples),
@@ -122,6 +124,7 @@ fn fingerprint(examples: &[Example]) -> String {
 struct Shadows<'a> {
     args: &'a Args,
     student: &'a Loaded,
+    others: Vec<Student>,
     encoder: &'a Encoder<'a>,
     examples: Vec<Example>,
     seen: Vec<Vec<bool>>,
@@ -200,8 +203,11 @@ impl Shadows<'_> {
             }
         };
         let args = &self.args.tune;
-        let initial = tune::initial(args, self.student, self.encoder)?;
-        let setup = tune::setup(args, self.student, self.encoder, half, initial, privacy)?;
+        let initial = tune::initial::of(args, self.student, self.encoder)?;
+        let setup = Setup {
+            others: self.others.clone(),
+            ..tune::setup(args, self.student, self.encoder, half, initial, privacy)?
+        };
         let mut tuner = pollster::block_on(Tuner::start(setup, None))?;
         let phase = format!("shadow {} of {}", shadow + 1, self.seen.len());
         let mut progress = Progress::new(*term, &phase, tuner.steps(), 0);

@@ -167,6 +167,7 @@ impl<'a> Pair<'a> {
         let setup = Setup {
             lm: Arc::clone(lm),
             head: ClassHead::of_classes(lm, &[first, second]).into(),
+            others: Vec::new(),
             examples: self.examples(),
             initial: self.prompt(lm)?.into(),
             config: TuneConfig {

@@ -217,6 +217,49 @@ fn a_student_that_is_distilled_is_distilled_once_for_all_seeds() {
 }
 
 #[test]
+fn prompts_are_tuned_on_the_students_that_a_student_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = files(folder.path())("");
+    let (there, here) = (folder.path().join("t.gguf"), folder.path().display());
+    let more = format!(
+        "[students.there]\nmodel = \"{}\"\n[students.made]\ndistill = {{ data = [\"{here}/public.csv\"] }}\n",
+        there.display()
+    );
+    let with_both = text.replace("[students.s]", "[students.s]\nalso = [\"made\", \"there\"]");
+    let (one, all) = (plan(&(text + &more)), plan(&(with_both + &more)));
+    let named = |job: &&Job| job.what.contains("student s");
+    let tune = |plan: &Plan| {
+        let mut tunes = plan.jobs.iter().filter(|job| job.command == "tune");
+        tunes.find(named).unwrap().clone()
+    };
+    let (one, other) = (tune(&one), tune(&all));
+    assert_ne!(one.name, other.name);
+    assert!(one.needs.is_empty() && !one.settings.contains_key(ALSO));
+    assert_eq!(
+        other.settings[ALSO],
+        vec![there.display().to_string()].into()
+    );
+    let needs = other.needs.iter();
+    let needs: Vec<&str> = needs
+        .filter(|need| need.setting == ALSO)
+        .map(|need| need.job.as_str())
+        .collect();
+    assert!(
+        needs.len() == 1 && needs[0].starts_with("distill-"),
+        "{needs:?}"
+    );
+    // Only where the first student is that one, and only on the student.
+    let tunes = all.jobs.iter().filter(|job| job.command == "tune");
+    let others = tunes.filter(|job| job.name != other.name);
+    assert!(others.clone().count() > 1);
+    assert!(
+        others
+            .into_iter()
+            .all(|job| !job.settings.contains_key(ALSO))
+    );
+}
+
+#[test]
 fn an_experiment_that_makes_none_is_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let text = files(folder.path());
@@ -231,6 +274,10 @@ fn an_experiment_that_makes_none_is_refused_with_the_reason() {
             "no task `x`",
         ),
         (text("[students.b]"), "needs `model` or `distill`"),
+        (
+            text("").replace("[students.s]", "[students.s]\nalso = [\"x\"]"),
+            "no student `x`",
+        ),
     ];
     for (text, part) in cases {
         let error = error(&text);
