@@ -54,6 +54,15 @@ fn llama_3_and_what_its_frequencies_are_divided_by() {
 }
 
 #[test]
+fn angles_that_a_file_has_scaled() {
+    let linear = check("linear", include_bytes!("../../fixtures/gguf/linear.gguf"));
+    let scaling = |lm: &Lm| lm.config().layers[0].rope.unwrap().scaling;
+    assert_eq!(scaling(&linear), RopeScaling::Linear { factor: 2.5 });
+    let yarn = check("yarn", include_bytes!("../../fixtures/gguf/yarn.gguf"));
+    assert!(matches!(scaling(&yarn), RopeScaling::Yarn { .. }));
+}
+
+#[test]
 fn qwen2() {
     check("qwen2", include_bytes!("../../fixtures/gguf/qwen2.gguf"));
 }
