@@ -1,5 +1,7 @@
 //! The loop around a long job: progress, metrics, checkpoints. The job itself is `core`'s.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 use serde::Serialize;
 
@@ -42,19 +44,15 @@ pub(crate) trait Job {
     fn checkpoint(&self) -> Result<Vec<u8>>;
 }
 
-/// Drives a job to its end, with a checkpoint every `every` steps.
+/// Drives a job to its end, with a checkpoint whenever the run has one due.
 ///
 /// # Errors
 /// When a step fails or the run folder can't be written; the last checkpoint is intact then.
-pub(crate) fn drive<J: Job>(
-    job: &mut J,
-    run: &RunFolder,
-    every: u64,
-    term: &Terminal,
-) -> Result<()> {
+pub(crate) fn drive<J: Job>(job: &mut J, run: &RunFolder, term: &Terminal) -> Result<()> {
     let mut metrics = run.metrics(job.done())?;
     // From here on the run is resumed, not begun again: what it reserved is reserved once.
-    run.save_checkpoint(&job.checkpoint()?)?;
+    let mut took = save(job, run)?;
+    let mut last = Instant::now();
     let mut progress = Progress::new(*term, J::PHASE, job.total(), job.done());
     while let Some(report) = job.step()? {
         metrics.push(&report)?;
@@ -62,12 +60,20 @@ pub(crate) fn drive<J: Job>(
         if J::enough(&report) {
             break;
         }
-        if job.done().is_multiple_of(every.max(1)) {
-            run.save_checkpoint(&job.checkpoint()?)?;
+        if run.due(job.done(), last.elapsed(), took) {
+            took = save(job, run)?;
+            last = Instant::now();
         }
     }
     // A failure after the last step (a full disk) must not cost the whole run.
-    run.save_checkpoint(&job.checkpoint()?)?;
+    save(job, run)?;
     progress.finish();
     Ok(())
+}
+
+/// Saves a checkpoint, and says how long that took.
+fn save<J: Job>(job: &J, run: &RunFolder) -> Result<Duration> {
+    let start = Instant::now();
+    run.save_checkpoint(&job.checkpoint()?)?;
+    Ok(start.elapsed())
 }

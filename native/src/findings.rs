@@ -35,6 +35,15 @@ pub(crate) struct MinK {
     pub(crate) reached: Reached,
 }
 
+/// Of `score`, for one file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Scored {
+    pub(crate) file: String,
+    pub(crate) rows: usize,
+    /// From 0 to 1.
+    pub(crate) score: f64,
+}
+
 /// Of `bench`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Costs {

@@ -15,6 +15,9 @@ use crate::weights::pickled;
 /// The receipt's name beside PEFT's files.
 pub(crate) use post_core::tune::RECEIPT;
 
+/// Virtual tokens of a prompt that is told no other length.
+pub(crate) const VIRTUAL_TOKENS: usize = 100;
+
 /// The files of a prompt's folder or zip, by name.
 ///
 /// # Errors

@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
@@ -38,6 +38,10 @@ pub(crate) struct RunArgs {
     #[arg(long, conflicts_with = "resume", help_heading = "Running")]
     #[serde(default)]
     pub(crate) force: bool,
+    /// Steps between checkpoints [default: each while tuning, else as few as take a twentieth of the time]
+    #[arg(long, value_name = "STEPS", help_heading = "Running", value_parser = clap::value_parser!(u64).range(1..))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) checkpoint_every: Option<u64>,
 }
 
 /// What opening a run folder found.
@@ -55,10 +59,16 @@ pub(crate) struct RunFolder {
     opened: Instant,
     /// Seconds that earlier calls took.
     before: f64,
+    /// Steps between checkpoints, where that was asked for.
+    every: Option<u64>,
 }
 
 /// Settings that a resumed run may change: they move the work, not the numbers asked for.
 const MAY_CHANGE: [&str; 4] = ["run", "device", "checkpoint_every", "states"];
+
+/// Work that pays for a checkpoint, in multiples of the time that one takes: a run that is killed loses a step, or
+/// so much where steps are shorter.
+const CHECKPOINT_TIMES: u32 = 20;
 
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
@@ -88,6 +98,7 @@ impl RunFolder {
             path: path.to_owned(),
             opened: Instant::now(),
             before: 0.0,
+            every: args.checkpoint_every,
         };
         match run.has(CONFIG) {
             true if args.force => run.clear()?,
@@ -149,6 +160,15 @@ impl RunFolder {
     pub(crate) fn save_checkpoint(&self, bytes: &[u8]) -> Result<()> {
         self.write(CHECKPOINT, bytes)?;
         self.note_time()
+    }
+
+    /// Whether another checkpoint is due, after so many steps and so long after the last one, which `took` so long
+    /// itself.
+    pub(crate) fn due(&self, done: u64, since: Duration, took: Duration) -> bool {
+        match self.every {
+            Some(every) => done.is_multiple_of(every.max(1)),
+            None => since >= took * CHECKPOINT_TIMES,
+        }
     }
 
     /// Notes what the run has taken so far: a call that is killed later has taken that.
@@ -295,6 +315,7 @@ mod tests {
             run: None,
             resume,
             force,
+            checkpoint_every: None,
         }
     }
 
@@ -327,6 +348,24 @@ mod tests {
             panic!("forced")
         };
         assert!(run.checkpoint().unwrap().is_none());
+    }
+
+    #[test]
+    fn checkpoints_come_as_often_as_they_cost_little() {
+        let dir = tempfile::tempdir().unwrap();
+        let Opened::Ready(mut run) =
+            RunFolder::open(dir.path(), &settings(5), &args(false, false)).unwrap()
+        else {
+            panic!("nothing is there")
+        };
+        let ms = Duration::from_millis;
+        assert!(run.due(1, ms(2000), ms(100)));
+        assert!(!run.due(2, ms(1999), ms(100)));
+        run.every = Some(3);
+        assert_eq!(
+            [1, 2, 3, 6].map(|done| run.due(done, ms(0), ms(100))),
+            [false, false, true, true]
+        );
     }
 
     #[test]

@@ -225,7 +225,7 @@ mod tests {
     use super::*;
     use crate::dp::Entropy;
     use crate::tune::testing::{PROMPT, examples, head, lm, private, prompt, setup};
-    use crate::tune::{Privacy, Setup, TuneConfig, Tuner};
+    use crate::tune::{Privacy, Setup, Student, TuneConfig, Tuner};
 
     const PLACE: PromptPlace = PromptPlace::BeforeBos;
 
@@ -306,6 +306,18 @@ mod tests {
         let started = block_on(Tuner::start(seeded(Some(copies(true))), None));
         let error = started.err().unwrap().to_string();
         assert!(error.contains("different numbers"), "{error}");
+    }
+
+    #[test]
+    fn helpers_and_several_students_exclude_each_other() {
+        let lm = lm(2);
+        let head = head(&lm).into();
+        let setup = Setup {
+            others: vec![Student { lm, head }],
+            ..seeded(Some(copies(false)))
+        };
+        let error = block_on(Tuner::start(setup, None)).err().unwrap();
+        assert!(matches!(error, TuneError::Helpers), "{error}");
     }
 
     #[test]

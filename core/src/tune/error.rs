@@ -34,6 +34,11 @@ pub enum TuneError {
         /// Places of the model.
         room: usize,
     },
+    /// Helpers hold one student each.
+    #[error(
+        "helpers compute with one student, and this run has several; leave one or the other out"
+    )]
+    Helpers,
     /// The prompt became infinite or NaN, which only happens without noise and clipping.
     #[error("step {0} gave a gradient that is not finite; lower the learning rate")]
     Diverged(u64),

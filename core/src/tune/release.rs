@@ -22,6 +22,14 @@ pub enum ReleaseError {
     /// The receipt.
     #[error(transparent)]
     Receipt(#[from] ReceiptError),
+    /// A hash for each student that the prompt was tuned on, or the receipt is silent about one.
+    #[error("the prompt was tuned on {tuned} students, and hashes of {named} are given")]
+    Students {
+        /// In the run.
+        tuned: usize,
+        /// Hashes given.
+        named: usize,
+    },
     /// The receipt as JSON.
     #[error("the receipt can't be written: {0}")]
     Json(#[from] serde_json::Error),
@@ -49,6 +57,12 @@ impl Tuned {
         task: &Task,
         students: &[String],
     ) -> Result<Handover, ReleaseError> {
+        if students.len() != self.students {
+            return Err(ReleaseError::Students {
+                tuned: self.students,
+                named: students.len(),
+            });
+        }
         let notes = match &self.released {
             Released::Private(_) => "The guarantee stands in `privacy.json`.",
             Released::NotPrivate => "**NOT PRIVATE**: tuned without differential privacy.",

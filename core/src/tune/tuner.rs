@@ -47,6 +47,7 @@ pub struct Tuner {
     descent: Descent,
     source: Source,
     settings: String,
+    students: usize,
     earlier: Option<String>,
 }
 
@@ -85,6 +86,8 @@ pub struct Tuned {
     pub prompt: SoftPrompt,
     /// What may be said about it.
     pub released: Released,
+    /// On how many students it was tuned.
+    pub students: usize,
     /// SHA-256 of the prompt that it started from, if an earlier run left that.
     pub earlier: Option<String>,
 }
@@ -125,6 +128,10 @@ impl Tuner {
         let shape = [initial.num_virtual_tokens(), initial.token_dim()];
         let place = initial.place();
         config.check(shape[0])?;
+        if helpers.is_some() && !others.is_empty() {
+            return Err(TuneError::Helpers);
+        }
+        let students = 1 + others.len();
         let first = Student { lm, head };
         for Student { lm, .. } in others.iter().chain([&first]) {
             let model = format!("{:?}", lm.config().family);
@@ -132,7 +139,10 @@ impl Tuner {
         }
         let kernel = Kernel::of_several(first, others, &examples, shape[0], place)?;
         let crew = Crew::new(kernel, shape, helpers);
-        let settings = settings(&config, shape, place, &privacy, earlier.as_deref());
+        let mut settings = settings(&config, shape, place, &privacy, earlier.as_deref());
+        if students > 1 {
+            settings += &format!(" {students} students");
+        }
         let initial = initial.embeddings().to_vec();
         let mut descent = Descent::new(config, initial, shape, privacy.steps());
         if let Some(bytes) = resume {
@@ -161,6 +171,7 @@ impl Tuner {
             descent,
             source,
             settings,
+            students,
             earlier,
         })
     }
@@ -266,6 +277,7 @@ impl Tuner {
         Ok(Tuned {
             prompt,
             released,
+            students: self.students,
             earlier: self.earlier,
         })
     }

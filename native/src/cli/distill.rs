@@ -174,14 +174,6 @@ pub(crate) struct Args {
     /// [default: the run folder]
     #[arg(long, value_name = "FOLDER", help_heading = "Running")]
     states: Option<PathBuf>,
-    /// Steps between checkpoints
-    #[arg(
-        long,
-        value_name = "STEPS",
-        default_value_t = 50,
-        help_heading = "Running"
-    )]
-    checkpoint_every: u64,
     #[command(flatten)]
     #[serde(flatten)]
     run: RunArgs,
@@ -238,7 +230,7 @@ fn work(
         return release(&student, &teacher.tokenizer, &card(&blocks), run);
     }
     let (mut job, tokenizer, blocks) = start(args, source, devices, run, term)?;
-    drive(&mut job, run, args.checkpoint_every, term)?;
+    drive(&mut job, run, term)?;
     release(job.0.student(), &tokenizer, &card(&blocks), run)
 }
 

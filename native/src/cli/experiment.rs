@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use post_core::report::Table;
 
-use super::{audit, bench, distill, eval, transfer, tune};
+use super::{audit, bench, distill, eval, score, transfer, tune};
 use crate::experiment::{
     Config, Events, Inputs, Job, Plan, Pool, Results, gather, page, table, tables,
 };
@@ -17,8 +17,8 @@ use crate::{config, data, files};
 
 /// Run a grid of teachers, students, tasks, public sets, ε, α and seeds, and print the table
 ///
-/// Beside accuracies it attacks the runs ([audits.lira], [audits.canaries], [audits.min-k]) and measures what each
-/// pair of models costs ([bench]), where its file says so.
+/// Beside accuracies it attacks the runs ([audits.lira], [audits.canaries], [audits.min-k]), scores public
+/// text ([score]) and measures what each pair of models costs ([bench]), where its file says so.
 ///
 /// Each job is one call of this program in a folder of its own, named by what its numbers depend on: what
 /// several cells need is done once, and what was done is not done again. Results go to RUN/results.jsonl
@@ -32,7 +32,7 @@ Examples:
   On two GPUs, one job on each:
     post-native experiment experiments/paper/roberta-base.toml --devices cuda:0,cuda:1
 
-Killed? Run the same command again: it goes on at the last step of each job.
+Killed? Run the same command again: it goes on at the last step of each job, while distilling at the last checkpoint.
 Private runs are entered in a ledger of their own each: this is for measuring, not for handing prompts out.")]
 pub(crate) struct Args {
     /// The experiment: a TOML file
@@ -161,6 +161,7 @@ fn check(job: &Job) -> Result<()> {
         "distill" => config::check::<distill::Args>(settings),
         "tune" => config::check::<tune::Args>(settings),
         "transfer" => config::check::<transfer::Args>(settings),
+        "score" => config::check::<score::Args>(settings),
         "bench" => config::check::<bench::Args>(settings),
         audit if audit.starts_with("audit") => audit::check(audit, settings),
         _ => config::check::<eval::Args>(settings),

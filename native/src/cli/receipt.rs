@@ -1,5 +1,6 @@
 //! `post-native receipt`: `privacy.json` shown and checked.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
@@ -53,8 +54,8 @@ struct Verify {
     /// The prompt's folder or zip
     #[arg(long, value_name = "FOLDER|ZIP")]
     prompt: Option<PathBuf>,
-    /// The student that the prompt was tuned on; of several all, in the run's order
-    #[arg(long, value_name = "MODEL", num_args = 1..)]
+    /// The student that the prompt was tuned on; again for each of several, in the run's order
+    #[arg(long, value_name = "MODEL")]
     student: Vec<ModelSource>,
     /// The task that it was tuned for
     #[arg(long, value_name = "FILE|NAME")]
@@ -92,14 +93,13 @@ fn verify(args: &Verify, term: &Terminal) -> Result<()> {
         .with_context(|| format!("{name} does not hold"))
         .hint("ask whoever tuned the prompt for the receipt that the run wrote")?;
     let compared: Vec<&str> = found.keys().map(String::as_str).collect();
-    let stated = receipt.hashes.keys().map(String::as_str);
-    let left: Vec<&str> = stated
-        .filter(|name| !["plan", INITIAL].contains(name) && !compared.contains(name))
-        .collect();
+    let mut left: BTreeSet<&str> = receipt.hashes.keys().map(String::as_str).collect();
+    left.extend(["student", "task", "prompt"]);
+    left.retain(|name| !["plan", INITIAL].contains(name) && !compared.contains(name));
     if !left.is_empty() {
         term.note(format!(
             "not compared, because not given: {}",
-            left.join(", ")
+            Vec::from_iter(left).join(", ")
         ));
     }
     if !receipt.private {

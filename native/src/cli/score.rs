@@ -1,6 +1,6 @@
 //! `post-native score`: which public text suits a prompt, before anything is transferred.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ArgMatches;
@@ -8,12 +8,12 @@ use post_core::report::{Align, Table};
 use post_core::task::Labels;
 use post_core::transfer::public_score;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::values;
 use crate::classify::class_logits;
 use crate::device::DeviceChoice;
 use crate::dtype::Dtype;
+use crate::findings::Scored;
 use crate::source::ModelSource;
 use crate::term::{self, Terminal};
 use crate::{config, data, models, prompts};
@@ -71,13 +71,6 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// A file's.
-struct Scored {
-    file: PathBuf,
-    rows: usize,
-    score: f64,
-}
-
 /// Scores and prints.
 ///
 /// # Errors
@@ -103,6 +96,7 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
             term,
         )?;
         let (rows, score) = (logits.len(), public_score(&logits));
+        let file = file.display().to_string();
         Ok(Scored { file, rows, score })
     };
     let mut scored = files.into_iter().map(score).collect::<Result<Vec<_>>>()?;
@@ -111,13 +105,8 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
 }
 
 fn say(scored: &[Scored], as_json: bool) -> Result<()> {
-    let name = |file: &Path| file.display().to_string();
     if as_json {
-        let files = scored.iter();
-        let files = files
-            .map(|of| json!({ "file": name(&of.file), "rows": of.rows, "score": of.score }))
-            .collect();
-        return term::json(&serde_json::Value::Array(files));
+        return term::json(&scored);
     }
     let mut table = Table::new([
         ("file", Align::Left),
@@ -126,7 +115,7 @@ fn say(scored: &[Scored], as_json: bool) -> Result<()> {
     ]);
     for of in scored {
         table.push([
-            name(&of.file),
+            of.file.clone(),
             of.rows.to_string(),
             format!("{:.3}", of.score),
         ]);

@@ -146,14 +146,6 @@ pub(crate) struct Args {
     /// then share
     #[arg(long, value_name = "FOLDER", help_heading = "Running")]
     states: Option<PathBuf>,
-    /// Steps between checkpoints
-    #[arg(
-        long,
-        value_name = "STEPS",
-        default_value_t = 25,
-        help_heading = "Running"
-    )]
-    checkpoint_every: u64,
     #[command(flatten)]
     #[serde(flatten)]
     run: RunArgs,
@@ -255,7 +247,7 @@ fn work(
             let constants = constants(args, &inputs, run, term)?;
             let transfer = start(args, &inputs, constants, &initial, words, run)?;
             let mut job = Run(transfer.shared_with(others)?, args.steps);
-            drive(&mut job, run, args.checkpoint_every, term)?;
+            drive(&mut job, run, term)?;
             job.0.finish()?
         }
     };

@@ -47,7 +47,7 @@ Examples:
   Without any privacy, to see what it costs:
     post-native tune --student student.post.safetensors --task sst2 --data train.csv --no-dp
   On two students of one teacher at once:
-    post-native tune --student a.post.safetensors --also-student b.post.safetensors --task sst2 \
+    post-native tune --student a.post.safetensors --also-student b.post.safetensors --task sst2 \\
       --data train.csv --target-epsilon 8
 
 Everything that fixes the guarantee (N, batch, steps, noise, δ) becomes public in the receipt.")]
@@ -118,7 +118,7 @@ pub(crate) struct Args {
     #[arg(
         long,
         value_name = "TOKENS",
-        default_value_t = 100,
+        default_value_t = prompts::VIRTUAL_TOKENS,
         help_heading = "Training"
     )]
     pub(super) num_virtual_tokens: usize,
@@ -184,14 +184,6 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = Dtype::F32, help_heading = "Running")]
     #[serde(default, skip_serializing_if = "Dtype::is_f32")]
     pub(super) dtype: Dtype,
-    /// Steps between checkpoints
-    #[arg(
-        long,
-        value_name = "STEPS",
-        default_value_t = 25,
-        help_heading = "Running"
-    )]
-    checkpoint_every: u64,
     #[command(flatten)]
     #[serde(flatten)]
     pub(super) run: RunArgs,
@@ -239,6 +231,8 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let file = typed.config.clone();
     let mut args = config::merge(typed, matches, file.as_deref())?;
     let path = args.run.settle("tune");
+    // Not by the clock: how long a step takes depends on how many rows were drawn, which is private.
+    args.run.checkpoint_every.get_or_insert(1);
     let task = data::task(&config::required(args.task.clone(), "task")?)?;
     let source = config::required(args.student.clone(), "student")?;
     let files = config::some(&args.data, "data")?;
@@ -251,7 +245,7 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let student = load(&args, &source, term)?;
     let checkpoint = run.checkpoint()?;
     let mut tuner = start(&args, &student, &task, &rows, checkpoint.as_deref(), term)?;
-    drive(&mut tuner, &run, args.checkpoint_every, term)?;
+    drive(&mut tuner, &run, term)?;
     let tuned = tuner.0.finish()?;
     let folder = run.path("prompt");
     let sources: Vec<&ModelSource> = [&source].into_iter().chain(&args.also_student).collect();
@@ -268,23 +262,28 @@ pub(super) fn load(args: &Args, source: &ModelSource, term: &Terminal) -> Result
     models::load(source, &args.device.open(term)?, args.dtype, term)
 }
 
-/// The students beside the first, which must read the rows as that one does.
+/// The students beside the first, which must read texts as that one does. Public things alone decide whether
+/// they do: a run that only some rows would stop tells of them.
 ///
 /// # Errors
-/// As [`models::load`]; when one reads other tokens.
+/// As [`models::load`]; when one reads other tokens, or fewer.
 pub(super) fn others(
     args: &Args,
     task: &Task,
-    rows: &Rows,
-    examples: &[Example],
+    first: &Loaded,
     term: &Terminal,
 ) -> Result<Vec<Student>> {
+    let reads = |student: &Loaded| {
+        let tokenizer = student.tokenizer.to_string(false);
+        let tokenizer = tokenizer.map_err(|error| anyhow!("{}: {error}", student.name))?;
+        Ok::<_, anyhow::Error>((tokenizer, student.lm.text_room(args.num_virtual_tokens)))
+    };
     let other = |source: &ModelSource| {
         let student = load(args, source, term)?;
         let encoder = student.encoder(task, args.num_virtual_tokens)?;
-        if rows.encode(&encoder)? != examples {
+        if reads(&student)? != reads(first)? {
             return Err(anyhow!(
-                "{source} reads the rows as other tokens than the first student"
+                "{source} reads texts as other tokens than the first student, or fewer of them"
             ))
             .hint("students that share a prompt need one tokenizer: distil them from one teacher");
         }
@@ -435,7 +434,7 @@ fn start(
 ) -> Result<Run> {
     let encoder = student.encoder(task, args.num_virtual_tokens)?;
     let examples = rows.encode(&encoder)?;
-    let others = others(args, task, rows, &examples, term)?;
+    let others = others(args, task, student, term)?;
     let initial = initial::of(args, student, &encoder)?;
     initial::about(args, term)?;
     let privacy = privacy(args, &rows.rows, checkpoint.is_some(), term)?;

@@ -1,6 +1,6 @@
 //! What an experiment's file may say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -46,6 +46,8 @@ pub(crate) struct Config {
     /// Which attacks are made, and their settings.
     #[serde(default)]
     pub(crate) audits: Audits,
+    /// Settings of `post-native score`, which then says how well each public set suits each prompt.
+    pub(crate) score: Option<Table>,
     /// Settings of `post-native bench`, which then measures each pair of models.
     pub(crate) bench: Option<Table>,
 }
@@ -207,6 +209,7 @@ impl Config {
             (Probe::Lira, lira),
             (Probe::Canaries, canaries),
             (Probe::MinK, min_k),
+            (Probe::Score, &self.score),
             (Probe::Bench, &self.bench),
         ];
         all.into_iter()
@@ -220,7 +223,7 @@ impl Config {
         };
         let probes = self.probes().next().is_some();
         some(
-            "a method, [audits.…] or [bench]",
+            "a method, [audits.…], [score] or [bench]",
             probes || !self.methods.is_empty(),
         )?;
         some("a [teachers.NAME]", !self.teachers.is_empty())?;
@@ -229,11 +232,12 @@ impl Config {
         let students = probes || needs(Method::needs_student);
         let students = !students || !self.students.is_empty();
         some(
-            "a [students.NAME] for its methods, audits or bench",
+            "a [students.NAME] for its methods, audits, score or bench",
             students,
         )?;
-        let publics = !needs(Method::needs_public) || !self.publics.is_empty();
-        some("a [publics.NAME] for its methods", publics)?;
+        let publics = needs(Method::needs_public) || self.score.is_some();
+        let publics = !publics || !self.publics.is_empty();
+        some("a [publics.NAME] for its methods or score", publics)?;
         for (name, student) in &self.students {
             if student.model.is_some() == student.distill.is_some() {
                 let error = Usage(format!("[students.{name}] needs `model` or `distill`"));
@@ -241,6 +245,7 @@ impl Config {
             }
             known("teacher", student.teachers.as_deref(), &self.teachers)?;
             known("student", Some(&student.also), &self.students)?;
+            self.check_also(name, student)?;
         }
         for public in self.publics.values() {
             known("task", public.tasks.as_deref(), &self.tasks)?;
@@ -251,6 +256,29 @@ impl Config {
         known("task", grid.task.as_deref(), &self.tasks)?;
         known("public set", grid.public.as_deref(), &self.publics)?;
         known("variant", grid.variant.as_deref(), &self.variants)
+    }
+}
+
+impl Config {
+    /// Whether a student goes with those that its prompts are tuned on as well.
+    fn check_also(&self, name: &str, student: &Student) -> Result<()> {
+        let also = &student.also;
+        let says = |what: &str| Err(Usage(format!("[students.{name}] `also` {what}")));
+        if self.audits.canaries.is_some() && !also.is_empty() {
+            return says("names others, and canaries are scored on one student")
+                .hint("leave [audits.canaries] or `also` out");
+        }
+        let mut names: BTreeSet<&str> = also.iter().map(String::as_str).collect();
+        if names.len() < also.len() || !names.insert(name) {
+            return says("names a student twice").hint("a student counts once");
+        }
+        for other in also.iter().map(|other| &self.students[other]) {
+            if !other.also.is_empty() || other.teachers != student.teachers {
+                return says("names one with `also` or other `teachers` of its own")
+                    .hint("name students of the same teachers, and all of them in one place");
+            }
+        }
+        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ use super::probes::{Probe, Probed};
 use super::table::cell;
 use crate::failure::Usage;
 use crate::source::ModelSource;
-use crate::{files, models};
+use crate::{files, models, prompts};
 
 /// Digits of a job's name: enough for millions of jobs.
 const DIGITS: usize = 12;
@@ -130,6 +130,14 @@ impl Planner<'_> {
         let mut needs = Vec::new();
         match method {
             Method::ZeroShot | Method::Calibrated => self.teacher(cell, &mut eval, "model")?,
+            Method::Sentence => {
+                self.teacher(cell, &mut eval, "model")?;
+                let mut tuning = self.tuning_settings(cell, On::Student, cell.epsilon)?;
+                let tokens = tuning.remove("num_virtual_tokens");
+                let tokens = tokens.unwrap_or_else(|| (prompts::VIRTUAL_TOKENS as i64).into());
+                eval.insert("sentence".into(), tokens);
+                eval.extend(tuning.remove_entry("prompt_place"));
+            }
             Method::StudentZeroShot => self.student(cell, &mut eval, &mut needs, "model")?,
             Method::Student => {
                 self.student(cell, &mut eval, &mut needs, "model")?;
@@ -197,6 +205,13 @@ impl Planner<'_> {
                 (settings, needs) = self.tuning(cell, On::Student, cell.epsilon)?;
             }
             Probe::MinK => self.student(cell, &mut settings, &mut needs, "model")?,
+            Probe::Score => {
+                self.student(cell, &mut settings, &mut needs, "student")?;
+                needs.push(prompt(self.tune(cell, On::Student, cell.epsilon)?));
+                let task = &self.config.tasks[&cell.task];
+                settings.insert("task".into(), task.task.as_str().into());
+                settings.insert("public".into(), paths(&self.public(cell)?.data));
+            }
             Probe::Bench => {
                 self.student(cell, &mut settings, &mut needs, "student")?;
                 self.teacher(cell, &mut settings, "teacher")?;
@@ -223,8 +238,8 @@ impl Planner<'_> {
         self.job("tune", settings, needs, told(&coordinates))
     }
 
-    /// Settings of a tuning run, and what it needs.
-    fn tuning(&mut self, cell: &Cell, on: On, epsilon: Epsilon) -> Result<(Table, Vec<Need>)> {
+    /// What the file says of a tuning run.
+    fn tuning_settings(&self, cell: &Cell, on: On, epsilon: Epsilon) -> Result<Table> {
         let (tune, task) = (&self.config.tune, &self.config.tasks[&cell.task]);
         let mut settings = with_file(&tune.all)?;
         overlay(
@@ -239,6 +254,13 @@ impl Planner<'_> {
         }
         overlay(&mut settings, &with_file(&task.tune)?);
         overlay(&mut settings, &cell.settings("tune"));
+        Ok(settings)
+    }
+
+    /// Settings of a tuning run, and what it needs.
+    fn tuning(&mut self, cell: &Cell, on: On, epsilon: Epsilon) -> Result<(Table, Vec<Need>)> {
+        let mut settings = self.tuning_settings(cell, on, epsilon)?;
+        let task = &self.config.tasks[&cell.task];
         match epsilon.0 {
             Some(epsilon) => settings.insert("target_epsilon".into(), epsilon.into()),
             None => settings.insert("no_dp".into(), true.into()),
@@ -279,7 +301,7 @@ impl Planner<'_> {
     fn public(&self, cell: &Cell) -> Result<&Public> {
         let name = cell.public.as_ref();
         let public = name.and_then(|name| self.config.publics.get(name));
-        public.context("a method needs a public set")
+        public.context("a method or score needs a public set")
     }
 
     fn teacher(&self, cell: &Cell, settings: &mut Table, setting: &str) -> Result<()> {

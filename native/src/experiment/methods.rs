@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Method {
     /// The teacher, asked without a prompt.
     ZeroShot,
-    /// The same, less what the teacher says to public rows on the whole.
+    /// The teacher behind the task's sentence, where prompts start; as long as those of the grid's first ε.
+    Sentence,
+    /// Zero-shot, less what the teacher says to public rows on the whole.
     Calibrated,
     /// The student, asked without a prompt.
     StudentZeroShot,
@@ -30,11 +32,15 @@ pub(crate) enum Method {
     UpperBound,
 }
 
+/// Settings of a prompt that a sentence in its place shares.
+const OF_THE_SENTENCE: [&str; 2] = ["tune.num_virtual_tokens", "tune.prompt_place"];
+
 impl Method {
     /// In tables.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::ZeroShot => "teacher, zero-shot",
+            Self::Sentence => "teacher + the task's sentence, nothing tuned",
             Self::Calibrated => "teacher, zero-shot, calibrated on public rows",
             Self::StudentZeroShot => "student, zero-shot",
             Self::Student => "student + its prompt",
@@ -53,7 +59,9 @@ impl Method {
     /// Who learns what of the private rows.
     pub(crate) fn privacy(self) -> &'static str {
         match self {
-            Self::ZeroShot | Self::Calibrated | Self::StudentZeroShot => "no private row is used",
+            Self::ZeroShot | Self::Sentence | Self::Calibrated | Self::StudentZeroShot => {
+                "no private row is used"
+            }
             Self::Student => "ε to whoever gets the prompt; no teacher takes part",
             Self::Direct | Self::Relative | Self::Post | Self::PostCalibrated => {
                 "ε to the provider, who gets the prompt alone"
@@ -76,7 +84,11 @@ impl Method {
     pub(crate) fn needs_student(self) -> bool {
         !matches!(
             self,
-            Self::ZeroShot | Self::Calibrated | Self::TeacherTuned | Self::UpperBound
+            Self::ZeroShot
+                | Self::Sentence
+                | Self::Calibrated
+                | Self::TeacherTuned
+                | Self::UpperBound
         )
     }
 
@@ -94,7 +106,7 @@ impl Method {
     pub(crate) fn depends_on(self, axis: &str) -> bool {
         let tuned = !matches!(
             self,
-            Self::ZeroShot | Self::Calibrated | Self::StudentZeroShot
+            Self::ZeroShot | Self::Sentence | Self::Calibrated | Self::StudentZeroShot
         );
         match axis.split('.').next().unwrap_or_default() {
             "teacher" | "task" => true,
@@ -102,7 +114,7 @@ impl Method {
             "public" => self.needs_public(),
             "alpha" | "transfer" => matches!(self, Self::Post | Self::PostCalibrated),
             "epsilon" => tuned && self != Self::UpperBound,
-            "seed" | "tune" => tuned,
+            "seed" | "tune" => tuned || (self == Self::Sentence && OF_THE_SENTENCE.contains(&axis)),
             _ => false,
         }
     }
@@ -131,6 +143,8 @@ mod tests {
             depends(Method::ZeroShot),
             [true, false, false, false, false, false, false]
         );
+        assert_eq!(depends(Method::Sentence), depends(Method::ZeroShot));
+        assert!(Method::Sentence.depends_on("tune.num_virtual_tokens"));
         assert_eq!(
             depends(Method::Calibrated),
             [true, false, true, false, false, false, false]

@@ -88,7 +88,7 @@ fn accuracies(groups: &[Group]) -> Section {
         }));
     }
     let caption = "Accuracy: mean over the runs; its 95 % interval is Wilson's for the rows tested and Student's for \
-                   the runs, added in squares. Of the gap: (accuracy − zero-shot) / (upper bound − zero-shot)";
+                   the runs, added in squares. Of the gap: (accuracy − zero-shot) / (upper bound − zero-shot), and its 95 % interval";
     blocks.push(Block::Table(caption.into(), table(groups)));
     Section {
         heading: "Accuracy".into(),

@@ -1,5 +1,5 @@
-//! What is measured beside accuracies: attacks on the grid's runs and on its students, and what a pair of
-//! models costs.
+//! What is measured beside accuracies: attacks on the grid's runs and on its students, how well public text suits a
+//! prompt, and what a pair of models costs.
 
 use anyhow::{Context, Result};
 use post_core::audit::Verdict;
@@ -13,7 +13,7 @@ use super::grid::{Cell, Coordinates};
 use super::methods::Method;
 use super::pool::Pool;
 use super::table::{cell, place, varying};
-use crate::findings::{Costs, Lira, MinK, with_interval};
+use crate::findings::{Costs, Lira, MinK, Scored, with_interval};
 
 /// A command that measures something other than an accuracy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -25,6 +25,8 @@ pub(crate) enum Probe {
     Canaries,
     /// Which texts was a student distilled on?
     MinK,
+    /// How well does a public set suit a prompt?
+    Score,
     /// What do distilling, tuning and transferring cost?
     Bench,
 }
@@ -50,32 +52,43 @@ pub(crate) struct Finding {
 }
 
 impl Probe {
-    const ALL: [Self; 4] = [Self::Lira, Self::Canaries, Self::MinK, Self::Bench];
+    const ALL: [Self; 5] = [
+        Self::Lira,
+        Self::Canaries,
+        Self::MinK,
+        Self::Score,
+        Self::Bench,
+    ];
 
     pub(super) fn command(self) -> &'static str {
         match self {
             Self::Lira => "audit lira",
             Self::Canaries => "audit canaries",
             Self::MinK => "audit min-k",
+            Self::Score => "score",
             Self::Bench => "bench",
         }
     }
 
-    /// Whether it tunes prompts of its own as the cell's is tuned.
-    pub(super) fn tunes(self) -> bool {
-        matches!(self, Self::Lira | Self::Canaries)
-    }
-
-    /// What tells the cell from others, as far as it changes what is found. One seed of a grid is enough:
-    /// LiRA tunes many prompts, canaries draw from the system, and the others depend on none.
+    /// What tells the cell from others, as far as it changes what is found. One seed of a grid is enough for
+    /// most: LiRA tunes many prompts, canaries draw from the system, and a student and its costs depend on none.
     pub(super) fn coordinates(self, cell: &Cell) -> Coordinates {
-        let mut all = cell.coordinates(match self.tunes() {
-            true => Method::Student,
-            false => Method::StudentZeroShot,
+        let mut all = cell.coordinates(match self {
+            Self::Lira | Self::Canaries | Self::Score => Method::Student,
+            Self::MinK | Self::Bench => Method::StudentZeroShot,
         });
-        all.remove("seed");
-        if !self.tunes() {
-            all.remove("task");
+        match self {
+            Self::Lira | Self::Canaries => drop(all.remove("seed")),
+            Self::Score => {
+                let public = cell
+                    .public
+                    .clone()
+                    .map(|name| ("public".into(), name.into()));
+                all.extend(public);
+            }
+            Self::MinK | Self::Bench => {
+                all.retain(|axis, _| !["seed", "task"].contains(&axis.as_str()))
+            }
         }
         all
     }
@@ -91,6 +104,10 @@ impl Probe {
             }
             Self::MinK => {
                 "Min-K%: which texts was a student distilled on? An AUC of 0.5 is guessing"
+            }
+            Self::Score => {
+                "Public text: how far the student behind its prompt tells its rows apart, before anything is \
+                 transferred; 0 is not at all"
             }
             Self::Bench => "Whole runs, at the measured speed of single steps",
         }
@@ -143,6 +160,11 @@ pub(crate) fn tables(findings: &[Finding]) -> Result<Vec<(&'static str, Table)>>
                 let counts = [found.members, found.others].map(|count| count.to_string());
                 vec![[counts.to_vec(), reached(&found.reached)].concat()]
             }),
+            Probe::Score => table(&own, &SCORES, |scored: Vec<Scored>| {
+                let cells =
+                    |of: Scored| vec![of.file, of.rows.to_string(), format!("{:.3}", of.score)];
+                scored.into_iter().map(cells).collect()
+            }),
             Probe::Bench => table(&own, &COSTS, |costs: Costs| cost_cells(&costs)),
         };
         tables.push((probe.caption(), table?));
@@ -160,7 +182,7 @@ pub(super) fn sections(findings: &[Finding]) -> Result<Option<Section>> {
         blocks.push(Block::Table(caption.into(), table));
     }
     Ok((!blocks.is_empty()).then(|| Section {
-        heading: "Attacks and costs".into(),
+        heading: "Attacks, scores and costs".into(),
         blocks,
     }))
 }
@@ -230,6 +252,7 @@ const MIN_K: [Column; 5] = [
     right("TPR at 1 % FPR"),
     right("TPR at 0.1 % FPR"),
 ];
+const SCORES: [Column; 3] = [left("file"), right("rows"), right("score")];
 const COSTS: [Column; 7] = [
     left("run"),
     left("by"),

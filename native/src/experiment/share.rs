@@ -13,14 +13,14 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// What `own` makes up of what lies between `zero` and `bound`; none where the bound isn't above.
+    /// What `own` makes up of what lies between `zero` and `bound`; none where their intervals touch.
     ///
     /// The interval is the quotient's to first order: half-widths of the three accuracies' intervals, each times
     /// the share's slope by that accuracy, add in squares. The three are taken for independent; methods that err
-    /// on the same test rows are not, which makes the true interval narrower.
+    /// on the same test rows are not, which usually makes the true interval narrower.
     pub(crate) fn of(own: &Repeated, zero: &Repeated, bound: &Repeated) -> Option<Self> {
         let gap = bound.accuracy - zero.accuracy;
-        if gap <= 0.0 {
+        if bound.low <= zero.high {
             return None;
         }
         let value = (own.accuracy - zero.accuracy) / gap;
@@ -29,11 +29,17 @@ impl Share {
         let half = |own: f64, zero: f64, bound: f64| {
             own.hypot((1.0 - value) * zero).hypot(value * bound) / gap
         };
-        // What lowers the share is less of the method's own, and more of the other two.
+        // What lowers the share is less of the method's own; more of the bound, unless the share is below 0; and
+        // more of zero-shot, unless it is above 1.
+        let sides = |of: &Repeated, turned: bool| match turned {
+            false => (above(of), below(of)),
+            true => (below(of), above(of)),
+        };
+        let (zero, bound) = (sides(zero, value > 1.0), sides(bound, value < 0.0));
         Some(Self {
             value,
-            low: value - half(below(own), above(zero), above(bound)),
-            high: value + half(above(own), below(zero), below(bound)),
+            low: value - half(below(own), zero.0, bound.0),
+            high: value + half(above(own), zero.1, bound.1),
         })
     }
 }
@@ -68,6 +74,7 @@ mod tests {
     #[test]
     fn where_the_bound_is_not_above_there_is_no_share() {
         assert_eq!(Share::of(&one(700), &one(880), &one(880)), None);
+        assert_eq!(Share::of(&one(700), &one(860), &one(880)), None);
         let worse = Share::of(&one(500), &one(520), &one(880)).unwrap();
         assert!(worse.low < worse.value && worse.value < 0.0 && worse.high > 0.0);
     }

@@ -81,6 +81,29 @@ fn what_the_prompt_changes_in_the_student_is_added_to_the_model() {
 }
 
 #[test]
+fn the_sentence_that_prompts_start_from_is_a_baseline() {
+    let place = place();
+    place.done(
+        "transfer --student @distill/student --teacher @teacher --prompt @tune/prompt --task @toy.toml \
+         --init text --steps 0 --run @start --device cpu",
+    );
+    let start = logits(&place, "--model @teacher --prompt @start/prompt");
+    assert_eq!(logits(&place, "--model @teacher --sentence 4"), start);
+    assert_ne!(logits(&place, "--model @teacher --sentence 3"), start);
+    let both = place.args(
+        "eval --model @teacher --task @toy.toml --data @rows.csv --sentence 4 --prompt @start/prompt",
+    );
+    let both: Vec<&str> = both.iter().map(String::as_str).collect();
+    refused(&both, 2, &["--sentence", "cannot be used with"]);
+    let settings = place.path("both.toml");
+    fs::write(&settings, "prompt = \"p\"\nsentence = 4").unwrap();
+    let both =
+        place.args("eval --model @teacher --task @toy.toml --data @rows.csv --config @both.toml");
+    let both: Vec<&str> = both.iter().map(String::as_str).collect();
+    refused(&both, 2, &["behind a prompt or behind a sentence"]);
+}
+
+#[test]
 fn calibrated_answers_favour_no_class_on_the_public_rows() {
     let place = place();
     for prompt in ["", "--prompt @tune/prompt"] {

@@ -37,7 +37,7 @@ batch = 8
 words = "labels"
 "#;
 
-const METHODS: &str = r#""zero-shot", "calibrated", "student-zero-shot", "student", "direct", "logit-arithmetic", "relative", "post", "teacher-tuned", "upper-bound""#;
+const METHODS: &str = r#""zero-shot", "sentence", "calibrated", "student-zero-shot", "student", "direct", "logit-arithmetic", "relative", "post", "teacher-tuned", "upper-bound""#;
 
 fn experiment(place: &Place, text: &str, flags: &[&str]) -> std::process::Output {
     command(place, text, flags).output().unwrap()
@@ -126,8 +126,13 @@ fn a_grid_is_run_once_and_its_table_has_every_method() {
     let of = |method: &str| rows.iter().filter(|row| row["method"] == method).count();
     // Zero-shot depends on neither ε nor seed, the bound on the seed, the others on both.
     assert_eq!(
-        [of("zero-shot"), of("student-zero-shot"), of("upper-bound")],
-        [1, 1, 2]
+        [
+            of("zero-shot"),
+            of("sentence"),
+            of("student-zero-shot"),
+            of("upper-bound")
+        ],
+        [1, 1, 1, 2]
     );
     let both = [
         "student",
@@ -202,6 +207,8 @@ steps = 5
 [audits.min-k]
 members = ["@rows.csv"]
 others = ["@rows.csv"]
+[score]
+max_rows = 30
 [bench]
 text = 4
 num_virtual_tokens = 2
@@ -212,9 +219,22 @@ distil_rows = 2
     let output = experiment(&place, &probes, &["--json", "--jobs", "2"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let lines: Vec<Value> = serde_json::from_str(&stdout(&output)).unwrap();
-    // Attacks on tuning once for each ε, whatever the seeds; the others once for the student and the pair.
-    let counts = ["lira", "canaries", "min-k", "bench"].map(|probe| found(&lines, probe).len());
-    assert_eq!((counts, lines.len()), ([2, 2, 1, 1], 6));
+    // Attacks on tuning once for each ε, whatever the seeds; scores for each prompt; the others once for the
+    // student and the pair.
+    let probes_of = ["lira", "canaries", "min-k", "score", "bench"];
+    let counts = probes_of.map(|probe| found(&lines, probe).len());
+    assert_eq!((counts, lines.len()), ([2, 2, 1, 4, 1], 10));
+    for score in found(&lines, "score") {
+        let of = &score["found"][0];
+        assert_eq!(
+            (&of["rows"], &score["public"]),
+            (&30.into(), &"same".into())
+        );
+        assert!(
+            (0.0..=1.0).contains(&of["score"].as_f64().unwrap()),
+            "{score}"
+        );
+    }
     for lira in found(&lines, "lira") {
         assert_eq!(
             (&lira["found"]["rows"], &lira["found"]["shadows"]),
@@ -239,11 +259,12 @@ distil_rows = 2
     assert!(runs.iter().any(|run| run["phase"] == "tune on the teacher"));
     let page = fs::read_to_string(place.path("run/report.html")).unwrap();
     for part in [
-        "Attacks and costs",
+        "Attacks, scores and costs",
         "guessing",
         "tune on the teacher",
         "not refuted",
         "Min-K%",
+        "Public text",
     ] {
         assert!(page.contains(part), "{part}");
     }
@@ -255,6 +276,36 @@ distil_rows = 2
     for part in ["LiRA", "Canaries", "Min-K%", "seconds", "∞"] {
         assert!(text.contains(part), "{part}\n{text}");
     }
+}
+
+#[test]
+fn a_prompt_is_tuned_on_the_students_that_another_names() {
+    let place = Place::new();
+    let student = "distill = { blocks = [0, 2], steps = 0 }";
+    let other = "distill = { blocks = [0, 1], steps = 0 }";
+    let several = SMALL
+        .replace("@methods", "\"student\"")
+        .replace("epsilon = [\"inf\", 8]", "epsilon = [8]\nstudent = [\"two-blocks\"]")
+        .replace("seed = [0, 1]", "seed = [0]")
+        .replace(
+            student,
+            &format!(
+                "{student}\nalso = [\"other\", \"whole\"]\n[students.other]\n{other}\n[students.whole]\nmodel = \"@teacher\""
+            ),
+        );
+    let output = experiment(&place, &several, &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let done = jobs(&place);
+    assert_eq!([count(&done, "distill"), count(&done, "tune")], [2, 1]);
+    let tune = done.iter().find(|(name, _)| name.starts_with("tune"));
+    let receipt = place
+        .path("run/jobs")
+        .join(&tune.unwrap().0)
+        .join("prompt/privacy.json");
+    let receipt: Value = serde_json::from_slice(&fs::read(receipt).unwrap()).unwrap();
+    let hashes =
+        ["student", "student-2", "student-3"].map(|name| receipt["hashes"][name].as_str().unwrap());
+    assert!(hashes[0] != hashes[1] && hashes[1] != hashes[2] && hashes[0] != hashes[2]);
 }
 
 #[test]

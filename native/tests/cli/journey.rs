@@ -170,19 +170,20 @@ fn a_prompt_is_tuned_on_several_students_at_once() {
     assert_ne!(one, both, "the second student changed nothing");
 
     made("--target-epsilon 8 --target-delta 1e-3");
-    let verify = "receipt verify @tune/prompt --task @toy.toml --student";
-    let checked = place.done(&format!("{verify} @a/student @b/student"));
+    let verify = "receipt verify --task @toy.toml --student";
+    let both = "@a/student --student @b/student @tune/prompt";
+    let checked = place.done(&format!("{verify} {both}"));
     assert_eq!(
         checked["compared"],
         json!(["prompt", "student", "student-2", "task"])
     );
     place.refused(
-        &format!("{verify} @a/student @teacher"),
+        &format!("{verify} {}", both.replace("@b/student", "@teacher")),
         &["hashes.student-2"],
     );
     let half = post(
         &place
-            .args(&format!("{verify} @a/student"))
+            .args(&format!("{verify} @a/student @tune/prompt"))
             .iter()
             .map(String::as_str)
             .collect::<Vec<_>>(),
@@ -216,7 +217,7 @@ fn a_prompt_is_tuned_on_several_students_at_once() {
             tune.replace("@b/student", "@c")
         ),
         &[
-            "reads the rows as other tokens",
+            "reads texts as other tokens",
             "hint: students that share a prompt",
         ],
     );

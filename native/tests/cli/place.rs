@@ -102,6 +102,12 @@ fn what_the_provider_chose_holds_all_the_way() {
         .replace("@teacher", "@s.post.safetensors");
     let audit = audit.replace("--ledger @ledger.json", "");
     place.done(&format!("{audit} --canaries 8 --steps 2 --no-dp"));
+    let sentence = "--sentence 4 --prompt-place after-bos";
+    place.done(&format!("{EVAL} --model @begun {sentence}"));
+    place.refused(
+        &format!("{EVAL} --model @teacher {sentence}"),
+        &["needs a token that every text begins with"],
+    );
     // A run goes on where the prompt stood, whatever the student's bundle says.
     place.done(&format!(
         "{tune} --no-dp --steps 2 --initial-prompt @before/prompt --run @on"

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::dp::receipt::of_students;
-use crate::model::testing::{llama, random};
+use crate::model::testing::{gpt2, llama, random};
 use crate::prompt::peft::BaseModel;
 use crate::task::ready;
 
@@ -56,8 +56,11 @@ fn an_examples_loss_is_the_mean_over_the_students() {
 
 #[test]
 fn a_private_run_is_made_and_its_receipt_names_every_student() {
-    let mut tuner = start(three(config(), private(48, 1.0, 0.5, 3)), None).unwrap();
-    assert_eq!(run(&mut tuner).len(), 3);
+    let finished = || {
+        let mut tuner = start(three(config(), private(48, 1.0, 0.5, 3)), None).unwrap();
+        assert_eq!(run(&mut tuner).len(), 3);
+        tuner.finish().unwrap()
+    };
     let base = BaseModel {
         name: "toy".into(),
         num_layers: 2,
@@ -65,8 +68,13 @@ fn a_private_run_is_made_and_its_receipt_names_every_student() {
         causal: true,
     };
     let hashes = ["a", "b", "c"].map(str::to_owned);
-    let tuned = tuner.finish().unwrap();
-    let done = tuned.hand_over(&base, &ready("sst2").unwrap(), &hashes);
+    let task = ready("sst2").unwrap();
+    let silent = finished().hand_over(&base, &task, &hashes[..2]);
+    assert!(matches!(
+        silent,
+        Err(ReleaseError::Students { tuned: 3, named: 2 })
+    ));
+    let done = finished().hand_over(&base, &task, &hashes);
     let receipt = done.unwrap().receipt.unwrap();
     let stated = ["student", "student-2", "student-3"].map(|name| receipt.hashes[name].as_str());
     assert_eq!(stated, ["a", "b", "c"]);
@@ -116,4 +124,27 @@ fn students_that_do_not_fit_are_refused() {
     });
     let error = start(setup, None).err().unwrap();
     assert!(matches!(error, TuneError::Prompt(_)), "{error}");
+
+    let mut short = gpt2();
+    short.max_position_embeddings = PROMPT + 3;
+    let short = Arc::new(random(&short, 4));
+    let mut setup = three(config(), plain(2));
+    setup.others.push(Student {
+        head: head(&short).into(),
+        lm: short,
+    });
+    let error = start(setup, None).err().unwrap();
+    assert!(matches!(error, TuneError::TooLong { .. }), "{error}");
+}
+
+#[test]
+fn a_checkpoint_of_fewer_students_is_refused() {
+    let mut tuner = start(setup(config(), plain(4)), None).unwrap();
+    block_on(tuner.step()).unwrap();
+    let error = start(three(config(), plain(4)), Some(&tuner.checkpoint())).err();
+    let error = error.unwrap();
+    assert!(
+        matches!(error, TuneError::State(StateError::Settings)),
+        "{error}"
+    );
 }

@@ -8,6 +8,7 @@ use post_core::audit::{lira, roc};
 use post_core::dp::Plan;
 use post_core::dp::receipt::sha256;
 use post_core::optim::SplitMix64;
+use post_core::prompt::SoftPrompt;
 use post_core::task::{Encoder, Example, Label, Labels};
 use post_core::tune::{ClassHead, Classifier, PlainTraining, Privacy, Setup, Student, Tuner};
 use serde::{Deserialize, Serialize};
@@ -92,7 +93,7 @@ pub(super) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let student = tune::load(&args.tune, &source, term)?;
     let encoder = student.encoder(&task, args.tune.num_virtual_tokens)?;
     let mut examples = rows.encode(&encoder)?;
-    let others = tune::others(&args.tune, &task, &rows, &examples, term)?;
+    let others = tune::others(&args.tune, &task, &student, term)?;
     if let Some(most) = args.rows {
         SplitMix64::new(args.tune.seed.into()).shuffle(&mut examples);
         examples.truncate(most);
@@ -216,10 +217,7 @@ impl Shadows<'_> {
         }
         progress.finish();
         let prompt = tuner.finish()?.prompt;
-        let head = ClassHead::new(&self.student.lm, self.encoder.words()?);
-        let classifier = Classifier::new(self.student.lm.clone(), head, Some(&prompt))?;
-        let rows = self.args.tune.micro_batch;
-        let logits = pollster::block_on(classifier.evaluate(&self.examples, rows, |_| {}))?;
+        let logits = self.logits(&prompt)?;
         let labels = self
             .examples
             .iter()
@@ -231,6 +229,26 @@ impl Shadows<'_> {
                 .map(|(logits, class)| lira::confidence(logits, class.unwrap_or(usize::MAX)))
                 .collect(),
         })
+    }
+
+    /// Class logits of every row behind a prompt: of all students the sums, which is all that they were tuned to.
+    fn logits(&self, prompt: &SoftPrompt) -> Result<Vec<Vec<f32>>> {
+        let words = self.encoder.words()?;
+        let others = self.others.iter().map(|other| &other.lm);
+        let mut sums: Vec<Vec<f32>> = Vec::new();
+        for lm in [&self.student.lm].into_iter().chain(others) {
+            let classifier = Classifier::new(lm.clone(), ClassHead::new(lm, words), Some(prompt))?;
+            let rows = self.args.tune.micro_batch;
+            let logits = pollster::block_on(classifier.evaluate(&self.examples, rows, |_| {}))?;
+            if sums.is_empty() {
+                sums = logits;
+                continue;
+            }
+            for (sum, logit) in sums.iter_mut().flatten().zip(logits.into_iter().flatten()) {
+                *sum += logit;
+            }
+        }
+        Ok(sums)
     }
 }
 

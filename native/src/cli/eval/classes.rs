@@ -49,8 +49,10 @@ pub(super) fn run(measured: &Measured<'_>, classes: &[Class]) -> Result<()> {
     };
     let labels = rows.rows.iter().map(known).collect::<Result<Vec<_>>>()?;
     let device = args.device.open(term)?;
+    let model = models::load(source, &device, args.dtype, term)?;
     let answering = Answering {
-        model: models::load(source, &device, args.dtype, term)?,
+        prompt: measured.behind(&model)?,
+        model,
         student: args
             .student
             .as_ref()
@@ -72,6 +74,7 @@ pub(super) fn run(measured: &Measured<'_>, classes: &[Class]) -> Result<()> {
 /// What answers, and how.
 struct Answering<'a> {
     model: Loaded,
+    prompt: Option<SoftPrompt>,
     /// Where the prompt stays before the student.
     student: Option<Loaded>,
     measured: &'a Measured<'a>,
@@ -80,7 +83,7 @@ struct Answering<'a> {
 impl Answering<'_> {
     /// Class logits of every row.
     fn answer(&self, rows: &Rows) -> Result<Vec<Vec<f32>>> {
-        match (&self.student, &self.measured.prompt) {
+        match (&self.student, &self.prompt) {
             (Some(student), Some(prompt)) => Ok(logit_arithmetic(
                 &self.logits(&self.model, None, rows)?,
                 &self.logits(student, None, rows)?,

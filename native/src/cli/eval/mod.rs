@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ArgMatches;
-use post_core::prompt::SoftPrompt;
+use post_core::prompt::{PromptPlace, SoftPrompt};
 use post_core::report::percent;
 use post_core::task::metrics::Accuracy;
 use post_core::task::{Answers, Labels, Task};
@@ -17,6 +17,8 @@ use super::values;
 use crate::data::Rows;
 use crate::device::DeviceChoice;
 use crate::dtype::Dtype;
+use crate::failure::{Hint, Usage};
+use crate::models::Loaded;
 use crate::source::ModelSource;
 use crate::term::Terminal;
 use crate::{config, data, prompts};
@@ -51,8 +53,17 @@ pub(crate) struct Args {
     #[serde(default, with = "values::paths", skip_serializing_if = "Vec::is_empty")]
     data: Vec<PathBuf>,
     /// PEFT's folder or zip, .npy, .safetensors or .pth; without one the model answers zero-shot
-    #[arg(long, value_name = "PROMPT")]
+    #[arg(long, value_name = "PROMPT", group = "behind")]
     prompt: Option<PathBuf>,
+    /// Answer behind the task's init_text in so many virtual tokens: where prompts start, and what they must beat
+    #[arg(long, value_name = "TOKENS", group = "behind", value_parser = clap::value_parser!(u32).range(1..))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sentence: Option<u32>,
+    /// With --sentence: before the token that every text begins with, or behind it [default: what the model's
+    /// bundle says, else before-bos]
+    #[arg(long, value_name = "PLACE", value_parser = values::place(), requires = "sentence")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prompt_place: Option<PromptPlace>,
     /// With classes only: the student that --prompt was tuned on: the prompt then stays before the student, and what it
     /// changes in the student's logits is added to the model's own (z + z_s^p − z_s)
     #[arg(long, value_name = "MODEL")]
@@ -94,6 +105,23 @@ struct Measured<'a> {
     term: &'a Terminal,
 }
 
+impl Measured<'_> {
+    /// What the model answers behind.
+    fn behind(&self, model: &Loaded) -> Result<Option<SoftPrompt>> {
+        match (&self.prompt, self.args.sentence) {
+            (None, Some(tokens)) => {
+                let tokens = tokens as usize;
+                let place = self.args.prompt_place.unwrap_or(model.prompt_place);
+                let encoder = model.encoder(self.task, tokens)?;
+                let sentence = model.text_init(&encoder, tokens)?.with_place(place);
+                model.fits(&sentence)?;
+                Ok(Some(sentence))
+            }
+            (prompt, _) => Ok(prompt.clone()),
+        }
+    }
+}
+
 /// Evaluates and prints.
 ///
 /// # Errors
@@ -101,6 +129,12 @@ struct Measured<'a> {
 pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<()> {
     let file = typed.config.clone();
     let args = config::merge(typed, matches, file.as_deref())?;
+    if args.prompt.is_some() && args.sentence.is_some() {
+        return Err(Usage(
+            "a model answers behind a prompt or behind a sentence".into(),
+        ))
+        .hint("leave prompt or sentence out");
+    }
     let task = data::task(&config::required(args.task.clone(), "task")?)?;
     match task.answers() {
         Answers::Classes(_) => classes::check(&args)?,

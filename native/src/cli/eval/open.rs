@@ -83,11 +83,12 @@ fn written(measured: &Measured<'_>) -> Result<Vec<Written>> {
         task,
         source,
         rows,
-        prompt,
         term,
+        ..
     } = measured;
     let model = models::load(source, &args.device.open(term)?, args.dtype, term)?;
-    if let Some(prompt) = prompt {
+    let prompt = measured.behind(&model)?;
+    if let Some(prompt) = &prompt {
         model.fits(prompt)?;
     }
     let virtual_tokens = prompt.as_ref().map_or(0, SoftPrompt::num_virtual_tokens);

@@ -278,6 +278,20 @@ fn an_experiment_that_makes_none_is_refused_with_the_reason() {
             text("").replace("[students.s]", "[students.s]\nalso = [\"x\"]"),
             "no student `x`",
         ),
+        (
+            text("").replace("[students.s]", "[students.s]\nalso = [\"s\"]"),
+            "names a student twice",
+        ),
+        (
+            text("[audits]\ncanaries = {}\n[students.b]\nmodel = \"b\"")
+                .replace("[students.s]", "[students.s]\nalso = [\"b\"]"),
+            "canaries are scored on one",
+        ),
+        (
+            text("[students.b]\nmodel = \"b\"\nteachers = [\"t\"]")
+                .replace("[students.s]", "[students.s]\nalso = [\"b\"]"),
+            "other `teachers`",
+        ),
     ];
     for (text, part) in cases {
         let error = error(&text);
