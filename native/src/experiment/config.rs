@@ -257,9 +257,7 @@ impl Config {
         known("public set", grid.public.as_deref(), &self.publics)?;
         known("variant", grid.variant.as_deref(), &self.variants)
     }
-}
 
-impl Config {
     /// Whether a student goes with those that its prompts are tuned on as well.
     fn check_also(&self, name: &str, student: &Student) -> Result<()> {
         let also = &student.also;

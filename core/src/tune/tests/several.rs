@@ -114,27 +114,20 @@ fn the_others_have_a_say_in_where_the_prompt_goes() {
 
 #[test]
 fn students_that_do_not_fit_are_refused() {
-    let mut wide = llama();
+    let beside = |config| {
+        let lm = Arc::new(random(&config, 4));
+        let mut setup = three(super::config(), plain(2));
+        setup.others.push(Student {
+            head: head(&lm).into(),
+            lm,
+        });
+        start(setup, None).err().unwrap()
+    };
+    let (mut wide, mut short) = (llama(), gpt2());
     (wide.embedding_size, wide.hidden_size) = (24, 24);
-    let wide = Arc::new(random(&wide, 4));
-    let mut setup = three(config(), plain(2));
-    setup.others.push(Student {
-        head: head(&wide).into(),
-        lm: wide,
-    });
-    let error = start(setup, None).err().unwrap();
-    assert!(matches!(error, TuneError::Prompt(_)), "{error}");
-
-    let mut short = gpt2();
     short.max_position_embeddings = PROMPT + 3;
-    let short = Arc::new(random(&short, 4));
-    let mut setup = three(config(), plain(2));
-    setup.others.push(Student {
-        head: head(&short).into(),
-        lm: short,
-    });
-    let error = start(setup, None).err().unwrap();
-    assert!(matches!(error, TuneError::TooLong { .. }), "{error}");
+    assert!(matches!(beside(wide), TuneError::Prompt(_)));
+    assert!(matches!(beside(short), TuneError::TooLong { .. }));
 }
 
 #[test]
