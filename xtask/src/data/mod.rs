@@ -1,5 +1,6 @@
 //! The quickstart's text: who plays the private set, who the public one, and what is removed.
 
+mod adjectives;
 mod csv_file;
 mod elsewhere;
 mod overlap;
@@ -27,6 +28,8 @@ const TRANSFER_ROWS: usize = 256;
 const DISTIL_ROWS: usize = 2000;
 /// As many public passages as there are private sentences play those.
 const PROXY_ROWS: usize = 11_000;
+/// A third of the adjectives' senses; what is left is enough to tune on without privacy.
+const ADJECTIVE_TEST_ROWS: usize = 500;
 
 /// Where the prepared sets lie.
 #[derive(Debug)]
@@ -40,6 +43,9 @@ pub(crate) struct Sets {
     /// them costs no privacy.
     pub(crate) proxy_train: PathBuf,
     pub(crate) proxy_test: PathBuf,
+    /// The same of an easier task, adjectives that praise or blame.
+    pub(crate) adjectives_train: PathBuf,
+    pub(crate) adjectives_test: PathBuf,
     /// For the transfer.
     pub(crate) public: PathBuf,
     /// As much public text of other domains, to compare with.
@@ -59,6 +65,8 @@ impl Sets {
             dev_test: folder.join("dev-test.csv"),
             proxy_train: folder.join("proxy-train.csv"),
             proxy_test: folder.join("proxy-test.csv"),
+            adjectives_train: folder.join("adjectives-train.csv"),
+            adjectives_test: folder.join("adjectives-test.csv"),
             public: folder.join("public.csv"),
             speeches: folder.join("public-speeches.csv"),
             definitions: folder.join("public-definitions.csv"),
@@ -129,6 +137,11 @@ pub(crate) fn prepare(folder: &Path) -> Result<Sets> {
     }
     write_private(&sets.proxy_train, &private::balanced(proxy_train))?;
     write_private(&sets.proxy_test, &private::balanced(proxy_test))?;
+    let adjectives = adjectives::read(&fetch::fetch(&fetch::ADJECTIVES)?)?;
+    let (train, test) =
+        private::split_by_movie(private::without_duplicates(adjectives), ADJECTIVE_TEST_ROWS);
+    write_private(&sets.adjectives_train, &private::balanced(train))?;
+    write_private(&sets.adjectives_test, &private::balanced(test))?;
     Ok(sets)
 }
 

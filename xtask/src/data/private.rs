@@ -27,12 +27,16 @@ pub(super) struct Review {
 impl Review {
     /// A public passage in the place of a private sentence.
     pub(super) fn of(passage: &Passage) -> Self {
-        let category = if passage.liked { "fresh" } else { "rotten" };
         Self {
             text: passage.text.clone(),
-            category: category.to_owned(),
+            category: Self::category(passage.liked).to_owned(),
             movie: format!("review {}", passage.review),
         }
+    }
+
+    /// The word of the corpus for a verdict.
+    pub(super) fn category(liked: bool) -> &'static str {
+        if liked { "fresh" } else { "rotten" }
     }
 
     /// In the order of [`HEADER`].
