@@ -37,6 +37,8 @@ mod place;
 mod serve;
 #[path = "cli/server.rs"]
 mod server;
+#[path = "cli/students.rs"]
+mod students;
 #[path = "cli/worker.rs"]
 mod worker;
 

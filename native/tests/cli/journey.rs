@@ -27,7 +27,7 @@ words = ["good"]
 "#;
 
 /// Special tokens first, then words; fewer than the model's 37 rows.
-const WORDS: [&str; 12] = [
+pub(super) const WORDS: [&str; 12] = [
     "<unk>", "it", "was", "bad", "awful", "good", "or", "film", "play", "dull", "fine", "the",
 ];
 
@@ -62,7 +62,7 @@ impl Place {
     }
 
     /// The same with other words.
-    fn speaking(&self, name: &str, fixture: &str, words: &[&str]) {
+    pub(super) fn speaking(&self, name: &str, fixture: &str, words: &[&str]) {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/models");
         let to = self.path(name);
         fs::create_dir_all(&to).unwrap();
@@ -145,82 +145,6 @@ fn the_three_steps_lead_to_a_prompt_whose_receipt_holds() {
 
     let ledger = place.done("ledger show --ledger @ledger.json");
     assert_eq!(ledger["data_sets"][0]["runs"], json!(1));
-}
-
-/// Two students of one teacher, and one prompt for both.
-#[test]
-fn a_prompt_is_tuned_on_several_students_at_once() {
-    let place = Place::new();
-    for (name, blocks) in [("a", "0,2"), ("b", "0,1")] {
-        place.done(&format!(
-            "distill --teacher @teacher --blocks {blocks} --task @toy.toml --data @rows.csv --steps 2 \
-             --batch 4 --run @{name} --device cpu"
-        ));
-    }
-    let tune = TUNE.replace("@teacher", "@a/student --also-student @b/student");
-    let made = |more: &str| -> Vec<u8> {
-        place.done(&format!("{tune} --steps 3 {more} --force --run @tune"));
-        fs::read(place.path("tune/prompt/adapter_model.safetensors")).unwrap()
-    };
-    let both = made("--no-dp");
-    assert_eq!(made("--no-dp"), both);
-    let one = TUNE.replace("@teacher", "@a/student");
-    place.done(&format!("{one} --steps 3 --no-dp --run @one"));
-    let one = fs::read(place.path("one/prompt/adapter_model.safetensors")).unwrap();
-    assert_ne!(one, both, "the second student changed nothing");
-
-    made("--target-epsilon 8 --target-delta 1e-3");
-    let verify = "receipt verify --task @toy.toml --student";
-    let both = "@a/student --student @b/student @tune/prompt";
-    let checked = place.done(&format!("{verify} {both}"));
-    assert_eq!(
-        checked["compared"],
-        json!(["prompt", "student", "student-2", "task"])
-    );
-    place.refused(
-        &format!("{verify} {}", both.replace("@b/student", "@teacher")),
-        &["hashes.student-2"],
-    );
-    let half = post(
-        &place
-            .args(&format!("{verify} @a/student @tune/prompt"))
-            .iter()
-            .map(String::as_str)
-            .collect::<Vec<_>>(),
-    );
-    assert!(stderr(&half).contains("not compared, because not given: student-2"));
-
-    let shadows = tune
-        .replace("tune ", "audit lira ")
-        .replace("--ledger @ledger.json", "");
-    place.done(&format!(
-        "{shadows} --steps 2 --shadows 4 --no-dp --run @lira"
-    ));
-    let canaries = shadows.replace("audit lira ", "audit canaries ");
-    let args = place.args(&format!("{canaries} --steps 2 --no-dp"));
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    refused(
-        &args,
-        2,
-        &[
-            "canaries are scored on one student",
-            "hint: leave --also-student out",
-        ],
-    );
-
-    let mut words = WORDS;
-    words.swap(7, 8);
-    place.speaking("c", "llama", &words);
-    place.refused(
-        &format!(
-            "{} --steps 2 --no-dp --run @other",
-            tune.replace("@b/student", "@c")
-        ),
-        &[
-            "reads texts as other tokens",
-            "hint: students that share a prompt",
-        ],
-    );
 }
 
 /// The 350m of OPT, whose prompts are as wide as its embeddings.
@@ -378,7 +302,7 @@ fn a_write_that_fails_names_the_file_and_leaves_the_old_one() {
 #[test]
 fn a_killed_run_goes_on_and_is_charged_once() {
     let place = Place::new();
-    let line = format!("{TUNE} --steps 400 --noise-multiplier 4 --checkpoint-every 1 --run @run");
+    let line = format!("{TUNE} --steps 400 --noise-multiplier 4 --run @run");
     let mut child = Command::new(env!("CARGO_BIN_EXE_post-native"))
         .args(place.args(&line))
         .stderr(Stdio::null())
@@ -395,6 +319,11 @@ fn a_killed_run_goes_on_and_is_charged_once() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
+    let settings = fs::read_to_string(place.path("run/config.toml")).unwrap();
+    assert!(
+        settings.contains("checkpoint_every = 1\n"),
+        "how many steps lie between checkpoints would tell how long steps took, which is private"
+    );
     place.refused(
         &line,
         &["holds an unfinished run", "hint: go on with --resume"],
