@@ -343,7 +343,7 @@ fn encode(tokenizer: &tokenizers::Tokenizer) -> Result<Vec<u32>, String> {
 }
 
 fn gguf_model_seeds() -> Vec<Vec<u8>> {
-    fixtures(&["gguf/llama3.gguf", "gguf/qwen2.gguf", "gguf/qwen3.gguf"])
+    fixtures(&["gguf/llama3.gguf", "gguf/qwen2.gguf", "gguf/gemma3.gguf"])
 }
 
 /// All the way: what loads passes tokens.

@@ -71,3 +71,29 @@ fn qwen2() {
 fn qwen3() {
     check("qwen3", include_bytes!("../../fixtures/gguf/qwen3.gguf"));
 }
+
+#[test]
+fn gemma_2() {
+    let lm = check("gemma2", include_bytes!("../../fixtures/gguf/gemma2.gguf"));
+    let config = lm.config();
+    assert_eq!(config.attn_logit_softcapping, Some(2.0));
+    assert_eq!(config.final_logit_softcapping, Some(3.0));
+    let windows: Vec<_> = config.layers.iter().map(|layer| layer.window).collect();
+    assert_eq!(windows, [Some(4), None]);
+}
+
+#[test]
+fn gemma_3() {
+    let lm = check("gemma3", include_bytes!("../../fixtures/gguf/gemma3.gguf"));
+    let angles = |block: usize| lm.config().layers[block].rope.unwrap();
+    assert_eq!(angles(5).scaling, RopeScaling::Linear { factor: 8.0 });
+    assert_eq!(angles(6).scaling, RopeScaling::Default);
+}
+
+#[test]
+fn smollm3() {
+    check(
+        "smollm3",
+        include_bytes!("../../fixtures/gguf/smollm3.gguf"),
+    );
+}

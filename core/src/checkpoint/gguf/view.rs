@@ -6,7 +6,7 @@ use super::super::{CheckpointError, HostData, HostTensor, Tensors};
 use super::{Gguf, Value};
 use crate::model::Config;
 use crate::model::family::gguf::{
-    MetaValue, Metadata, hf_name, permuted_heads, read_config, unpermute,
+    MetaValue, Metadata, hf_name, permuted_heads, raised, read_config, unpermute,
 };
 
 const EMBEDDING: &str = "token_embd.weight";
@@ -46,7 +46,7 @@ impl View {
             .map_err(CheckpointError::model)?;
         let mut names = BTreeMap::new();
         for name in gguf.tensors().keys().filter(|name| *name != ROPE_FACTORS) {
-            let Some(hf) = hf_name(name) else {
+            let Some(hf) = hf_name(config.family, name) else {
                 let reason = "is not known for this architecture, and leaving it out could change the model's output";
                 return Err(CheckpointError::metadata(format!("tensor {name}"), reason));
             };
@@ -75,6 +75,12 @@ impl Tensors for View {
             .get(name)
             .ok_or_else(|| CheckpointError::missing(name))?;
         let tensor = self.gguf.tensor(stored)?;
+        if raised(&self.config, name) {
+            let shape = tensor.shape.clone();
+            let weights = tensor.into_f32().into_iter().map(|weight| weight - 1.0);
+            let data = HostData::F32(weights.collect());
+            return Ok(HostTensor { shape, data });
+        }
         let Some(heads) = permuted_heads(&self.config, name) else {
             return Ok(tensor);
         };

@@ -16,7 +16,7 @@ pub(super) const NAMES: Names = Names {
 /// `Gemma2Config`, with its defaults.
 pub(super) fn read(fields: &mut Fields<'_>) -> Result<Config, ModelError> {
     let mut config = decoder::read(Family::Gemma2, fields, DEFAULTS)?;
-    read_gemma(&mut config, fields, [Some(50.0), Some(30.0)])?;
+    read_gemma(&mut config, fields, CAPS)?;
     decoder::read_windows(&mut config, fields, WINDOW, |block| block.is_multiple_of(2))?;
     // Google's files say it twice.
     let window = fields.size_or_null("sliding_window", WINDOW)?;
@@ -26,6 +26,10 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Config, ModelError> {
 
 /// The window of a Gemma whose file doesn't say.
 pub(super) const WINDOW: Option<usize> = Some(4096);
+/// And its soft caps of scores and logits.
+pub(super) const CAPS: [Option<f64>; 2] = [Some(50.0), Some(30.0)];
+/// And its activation.
+pub(super) const ACTIVATION: &str = "gelu_pytorch_tanh";
 
 pub(super) const DEFAULTS: Defaults = Defaults {
     head_dim: Some(256),
@@ -33,18 +37,23 @@ pub(super) const DEFAULTS: Defaults = Defaults {
     tied: true,
 };
 
+/// What makes a Gemma of a plain Llama, whatever its file says.
+pub(super) fn make(config: &mut Config) {
+    config.norm = NormKind::OffsetRmsNorm;
+    config.norm_placement = NormPlacement::Both;
+    config.embedding_scale = (config.hidden_size as f64).sqrt();
+}
+
 /// What Gemma 2 and 3 have in common; the soft caps of scores and logits are given.
 pub(super) fn read_gemma(
     config: &mut Config,
     fields: &mut Fields<'_>,
     [scores, logits]: [Option<f64>; 2],
 ) -> Result<(), ModelError> {
+    make(config);
     // `hidden_act` is what older files have beside the field that counts.
-    let name = fields.text_or("hidden_activation", "gelu_pytorch_tanh")?;
+    let name = fields.text_or("hidden_activation", ACTIVATION)?;
     config.hidden_act = Activation::from_name("hidden_activation", name)?;
-    config.norm = NormKind::OffsetRmsNorm;
-    config.norm_placement = NormPlacement::Both;
-    config.embedding_scale = (config.hidden_size as f64).sqrt();
     config.query_pre_attn_scalar = fields.size_opt("query_pre_attn_scalar")?.unwrap_or(256);
     config.attn_logit_softcapping = fields.number_or_null("attn_logit_softcapping", scores)?;
     config.final_logit_softcapping = fields.number_or_null("final_logit_softcapping", logits)?;

@@ -1,14 +1,18 @@
-//! What GGUF files call and keep differently: metadata keys, tensor names, the order of Q/K rows.
+//! What GGUF files call and keep differently: metadata keys, tensor names, the order of Q/K rows, Gemma's norms.
 //!
-//! Known for Llama's architecture and Qwen's. [`Metadata`] is all that this room wants to know of the format.
+//! Known for the architectures of Llama, Qwen and Gemma. [`Metadata`] is all that this room wants to know of the format.
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod by_hand;
+mod gemma;
 mod keys;
 
 use std::fmt;
 
-use super::Family;
+use super::{Family, smollm3};
 use crate::model::ModelError;
-use crate::model::config::Config;
+use crate::model::config::{Config, NormKind};
 use keys::{EPSILON, Keys};
 
 /// A metadata value.
@@ -86,22 +90,23 @@ struct Architecture {
     permuted: bool,
 }
 
-const ARCHITECTURES: [Architecture; 3] = [
-    Architecture {
-        name: "llama",
-        family: Family::Llama,
-        permuted: true,
-    },
-    Architecture {
-        name: "qwen2",
-        family: Family::Qwen2,
-        permuted: false,
-    },
-    Architecture {
-        name: "qwen3",
-        family: Family::Qwen3,
-        permuted: false,
-    },
+impl Architecture {
+    const fn new(name: &'static str, family: Family) -> Self {
+        Self {
+            name,
+            family,
+            permuted: matches!(family, Family::Llama | Family::SmolLm3),
+        }
+    }
+}
+
+const ARCHITECTURES: [Architecture; 6] = [
+    Architecture::new("llama", Family::Llama),
+    Architecture::new("smollm3", Family::SmolLm3),
+    Architecture::new("qwen2", Family::Qwen2),
+    Architecture::new("qwen3", Family::Qwen3),
+    Architecture::new("gemma2", Family::Gemma2),
+    Architecture::new("gemma3", Family::Gemma3),
 ];
 
 /// Reads the configuration out of a GGUF header.
@@ -135,8 +140,14 @@ pub fn read_config(
     config.qkv_bias = architecture.family == Family::Qwen2;
     config.query_key_norm = architecture.family == Family::Qwen3;
     let rope = keys.rope(&config, factors)?;
-    for layer in &mut config.layers {
-        layer.rope = Some(rope);
+    for (block, layer) in config.layers.iter_mut().enumerate() {
+        let turns = architecture.family != Family::SmolLm3 || smollm3::turns(block, smollm3::EVERY);
+        layer.rope = Some(rope).filter(|_| turns);
+    }
+    match architecture.family {
+        Family::Gemma2 => gemma::second(&mut config, &mut keys)?,
+        Family::Gemma3 => gemma::third(&mut config, &mut keys)?,
+        _ => {}
     }
     keys.check(&config)?;
     keys.finish()?;
@@ -161,10 +172,22 @@ const BLOCK: &[(&str, &str)] = &[
     ("self_attn.q_norm.weight", "attn_q_norm.weight"),
     ("self_attn.k_norm.weight", "attn_k_norm.weight"),
     ("self_attn.o_proj.weight", "attn_output.weight"),
-    ("post_attention_layernorm.weight", "ffn_norm.weight"),
     ("mlp.gate_proj.weight", "ffn_gate.weight"),
     ("mlp.up_proj.weight", "ffn_up.weight"),
     ("mlp.down_proj.weight", "ffn_down.weight"),
+];
+
+/// The norm before the MLP.
+const NORMS: &[(&str, &str)] = &[("post_attention_layernorm.weight", "ffn_norm.weight")];
+
+/// Gemma's, which has norms behind both parts of a block, too.
+const GEMMA_NORMS: &[(&str, &str)] = &[
+    (
+        "post_attention_layernorm.weight",
+        "post_attention_norm.weight",
+    ),
+    ("pre_feedforward_layernorm.weight", "ffn_norm.weight"),
+    ("post_feedforward_layernorm.weight", "post_ffw_norm.weight"),
 ];
 
 /// Tensors outside the blocks: Hugging Face's name, GGUF's name.
@@ -176,21 +199,28 @@ const OUTSIDE: &[(&str, &str)] = &[
 
 /// Hugging Face's name of a GGUF tensor; `None` for what the model doesn't use.
 #[must_use]
-pub fn hf_name(gguf: &str) -> Option<String> {
-    let Some((layer, part)) = gguf
-        .strip_prefix("blk.")
-        .and_then(|rest| rest.split_once('.'))
-    else {
-        return OUTSIDE
-            .iter()
-            .find(|(_, name)| *name == gguf)
-            .map(|(hf, _)| (*hf).to_owned());
+pub fn hf_name(family: Family, gguf: &str) -> Option<String> {
+    let hf = |names: &[(&'static str, &str)], name: &str| {
+        let found = names.iter().find(|(_, gguf)| *gguf == name);
+        found.map(|(hf, _)| *hf)
     };
+    let Some(block) = gguf.strip_prefix("blk.") else {
+        return hf(OUTSIDE, gguf).map(str::to_owned);
+    };
+    let (layer, part) = block.split_once('.')?;
     let layer: usize = layer.parse().ok()?;
-    BLOCK
-        .iter()
-        .find(|(_, name)| *name == part)
-        .map(|(hf, _)| format!("model.layers.{layer}.{hf}"))
+    let norms = match family {
+        Family::Gemma2 | Family::Gemma3 => GEMMA_NORMS,
+        _ => NORMS,
+    };
+    let name = hf(BLOCK, part).or_else(|| hf(norms, part))?;
+    Some(format!("model.layers.{layer}.{name}"))
+}
+
+/// Whether llama.cpp has added 1 to a tensor, by Hugging Face's name: to the weights of norms that add it themselves.
+#[must_use]
+pub fn raised(config: &Config, hf_name: &str) -> bool {
+    config.norm == NormKind::OffsetRmsNorm && hf_name.ends_with("norm.weight")
 }
 
 /// How many heads the rows of a tensor are split into, if llama.cpp has permuted them
@@ -262,15 +292,27 @@ mod tests {
 
     #[test]
     fn names_lead_to_hugging_face() {
-        assert_eq!(
-            hf_name("blk.12.attn_k.weight").unwrap(),
-            "model.layers.12.self_attn.k_proj.weight"
-        );
-        assert_eq!(
-            hf_name("token_embd.weight").unwrap(),
-            "model.embed_tokens.weight"
-        );
-        assert_eq!(hf_name("rope_freqs.weight"), None);
-        assert_eq!(hf_name("blk.x.attn_k.weight"), None);
+        let llama = |name| hf_name(Family::Llama, name);
+        let gemma = |name| hf_name(Family::Gemma3, name);
+        for (found, expected) in [
+            (
+                llama("blk.12.attn_k.weight"),
+                "model.layers.12.self_attn.k_proj.weight",
+            ),
+            (llama("token_embd.weight"), "model.embed_tokens.weight"),
+            (
+                llama("blk.0.ffn_norm.weight"),
+                "model.layers.0.post_attention_layernorm.weight",
+            ),
+            (
+                gemma("blk.0.ffn_norm.weight"),
+                "model.layers.0.pre_feedforward_layernorm.weight",
+            ),
+        ] {
+            assert_eq!(found.as_deref(), Some(expected));
+        }
+        assert_eq!(llama("rope_freqs.weight"), None);
+        assert_eq!(llama("blk.x.attn_k.weight"), None);
+        assert_eq!(llama("blk.0.post_ffw_norm.weight"), None);
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Config, ModelError> {
     };
     let mut config = decoder::read(Family::SmolLm3, fields, defaults)?;
     config.mlp_bias = fields.flag_or("mlp_bias", false)?;
-    let turns = turns(config.num_hidden_layers(), fields)?;
+    let turns = read_turns(config.num_hidden_layers(), fields)?;
     decoder::read_windows_if_used(&mut config, fields, None, |block| !turns[block])?;
     for (layer, turns) in config.layers.iter_mut().zip(turns) {
         layer.rope = layer.rope.filter(|_| turns);
@@ -26,13 +26,20 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Config, ModelError> {
     Ok(config)
 }
 
+/// Which block turns nothing, where a file doesn't say.
+pub(super) const EVERY: usize = 4;
+
+/// Whether a block turns queries and keys, when each `every`th doesn't.
+pub(super) fn turns(block: usize, every: usize) -> bool {
+    !(block + 1).is_multiple_of(every)
+}
+
 /// Which blocks turn queries and keys: those that have a 1 in `no_rope_layers`, its name
 /// notwithstanding.
-fn turns(blocks: usize, fields: &mut Fields<'_>) -> Result<Vec<bool>, ModelError> {
-    let every = fields.size_opt("no_rope_layer_interval")?.unwrap_or(4);
+fn read_turns(blocks: usize, fields: &mut Fields<'_>) -> Result<Vec<bool>, ModelError> {
+    let every = fields.size_opt("no_rope_layer_interval")?.unwrap_or(EVERY);
     let Some(list) = fields.get("no_rope_layers") else {
-        let turns = |block: usize| !(block + 1).is_multiple_of(every);
-        return Ok((0..blocks).map(turns).collect());
+        return Ok((0..blocks).map(|block| turns(block, every)).collect());
     };
     let flags = list.as_array().filter(|flags| flags.len() >= blocks);
     let flags =

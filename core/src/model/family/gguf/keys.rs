@@ -12,6 +12,8 @@ use crate::model::rotary::{Rope, RopeScaling};
 /// What is added to the mean square.
 pub(super) const EPSILON: &str = "attention.layer_norm_rms_epsilon";
 
+const WINDOW: &str = "attention.sliding_window";
+
 /// Keys of an architecture that none of its numbers depends on, whatever their values. (llama.cpp reads no
 /// `layer_norm_epsilon` here: the norms have no mean. A beta or a length counts for YaRN alone, which reads it.)
 const HARMLESS: &[&str] = &[
@@ -87,6 +89,29 @@ impl<'a> Keys<'a> {
             Some(MetaValue::Int(n)) => Ok(Some(n as f64)),
             Some(_) => Err(self.missing(key)),
         }
+    }
+
+    /// A number, or the one of a file that doesn't say; 0 is none.
+    pub(super) fn or_off(
+        &mut self,
+        key: &'static str,
+        absent: Option<f64>,
+    ) -> Result<Option<f64>, ModelError> {
+        let found = self.number(key)?.or(absent);
+        Ok(found.filter(|number| *number != 0.0))
+    }
+
+    /// How wide the window of all blocks but each `every`th is, or the one of a file that doesn't say; 0 is none.
+    pub(super) fn window(
+        &mut self,
+        absent: Option<usize>,
+        every: usize,
+    ) -> Result<Option<usize>, ModelError> {
+        self.only("attention.sliding_window_pattern", |value| {
+            value.is(every as f64)
+        })?;
+        let window = self.size(WINDOW, Some(absent.unwrap_or(0)))?;
+        Ok(Some(window).filter(|window| *window != 0))
     }
 
     /// Refuses every value of a key but those that are computed.
@@ -193,17 +218,20 @@ impl<'a> Keys<'a> {
             self.only(key, |value| value.is(1.0) || value.is(0.0))?;
         }
         self.only("attention.causal", |value| *value == MetaValue::Bool(true))?;
-        let scale = head_dim.sqrt().recip();
+        let scale = (config.query_pre_attn_scalar as f64).sqrt().recip();
         self.only("attention.scale", |value| {
             value.is(0.0) || value.near(scale)
         })?;
-        // llama.cpp reads no window here. One that no text fills is none.
+        // Where it hasn't been read, llama.cpp doesn't either. One that no text fills is none.
         let longest = config.max_position_embeddings;
-        self.only("attention.sliding_window", |value| {
-            value.is(0.0) || value.size().is_some_and(|window| window >= longest)
-        })?;
+        if !self.seen.contains(WINDOW) {
+            self.only(WINDOW, |value| {
+                value.is(0.0) || value.size().is_some_and(|window| window >= longest)
+            })?;
+        }
         let text = |text: &str| MetaValue::Text(text.to_owned());
-        self.only("hidden_activation", |value| *value == text("silu"))?;
+        let activation = text(config.hidden_act.name());
+        self.only("hidden_activation", |value| *value == activation)?;
         // How Meta orders the rows of queries and keys, which is what is undone.
         let permuted = self.architecture.permuted;
         self.only("tensor_data_layout", |value| {
@@ -263,6 +291,7 @@ fn like_llama3(rope: Rope, factors: &[f32]) -> Result<Rope, ModelError> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::super::by_hand::{ByHand, float, read, text};
     use super::super::read_config;
     use super::*;
 
@@ -294,47 +323,8 @@ mod tests {
         assert!(like_llama3(rope, &factors).is_err());
     }
 
-    /// Metadata by hand.
-    struct ByHand(BTreeMap<String, MetaValue>);
-
-    impl Metadata for ByHand {
-        fn get(&self, key: &str) -> Option<MetaValue> {
-            self.0.get(key).cloned()
-        }
-
-        fn keys(&self) -> Vec<&str> {
-            self.0.keys().map(String::as_str).collect()
-        }
-    }
-
-    /// A Llama with heads of 6 numbers and these keys.
     fn with(more: &[(&str, MetaValue)]) -> Result<Config, ModelError> {
-        let sizes = [
-            ("embedding_length", 24),
-            ("block_count", 2),
-            ("feed_forward_length", 26),
-            ("attention.head_count", 4),
-            ("attention.head_count_kv", 2),
-            ("context_length", 64),
-        ];
-        let mut keys: BTreeMap<String, MetaValue> = sizes
-            .into_iter()
-            .map(|(key, size)| (format!("llama.{key}"), MetaValue::Int(size)))
-            .collect();
-        keys.insert("general.architecture".to_owned(), text("llama"));
-        keys.insert(format!("llama.{EPSILON}"), MetaValue::Float(1e-5));
-        for (key, value) in more {
-            keys.insert(format!("llama.{key}"), value.clone());
-        }
-        read_config(&ByHand(keys), 37, true, None)
-    }
-
-    fn text(text: &str) -> MetaValue {
-        MetaValue::Text(text.to_owned())
-    }
-
-    fn float(x: f32) -> MetaValue {
-        MetaValue::Float(f64::from(x))
+        read("llama", more)
     }
 
     #[test]
@@ -497,18 +487,18 @@ mod tests {
         keys.insert("llama.attention.head_count".to_owned(), MetaValue::Int(4));
         keys.insert("llama.context_length".to_owned(), MetaValue::Int(64));
         keys.insert(format!("llama.{EPSILON}"), float(1e-5));
-        let read = |keys: &BTreeMap<String, MetaValue>| {
+        let divided = |keys: &BTreeMap<String, MetaValue>| {
             read_config(&ByHand(keys.clone()), 37, true, Some(&[1.0, 1.0, 1.0]))
         };
-        read(&keys).unwrap();
+        divided(&keys).unwrap();
         keys.insert("llama.rope.scaling.factor".to_owned(), float(4.0));
-        let error = read(&keys).unwrap_err().to_string();
+        let error = divided(&keys).unwrap_err().to_string();
         assert!(error.contains("rope_freqs.weight"), "{error}");
         // Heads of a width that would fill the memory with frequencies.
         keys.remove("llama.rope.scaling.factor");
         let width = ("llama.attention.key_length", MetaValue::Int(1 << 50));
         keys.insert(width.0.to_owned(), width.1);
-        let error = read(&keys).unwrap_err().to_string();
+        let error = divided(&keys).unwrap_err().to_string();
         assert!(error.contains("rope_freqs.weight"), "{error}");
     }
 }
