@@ -6,7 +6,7 @@ use super::super::decoder::Shape;
 use super::super::fields::few_blocks;
 use super::{Architecture, MetaValue, Metadata, shortest};
 use crate::model::ModelError;
-use crate::model::config::Config;
+use crate::model::config::{Activation, Config};
 use crate::model::rotary::{Rope, RopeScaling};
 
 /// What is added to the mean square.
@@ -230,8 +230,12 @@ impl<'a> Keys<'a> {
             })?;
         }
         let text = |text: &str| MetaValue::Text(text.to_owned());
-        let activation = text(config.hidden_act.name());
-        self.only("hidden_activation", |value| *value == activation)?;
+        self.only("hidden_activation", |value| match value {
+            MetaValue::Text(name) => {
+                Activation::from_name("", name).is_ok_and(|found| found == config.hidden_act)
+            }
+            _ => false,
+        })?;
         // How Meta orders the rows of queries and keys, which is what is undone.
         let permuted = self.architecture.permuted;
         self.only("tensor_data_layout", |value| {
