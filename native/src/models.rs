@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use burn::tensor::Device;
 use post_core::bundle::Bundle;
-use post_core::checkpoint::{About, Checkpoint, SharedBytes, hf, tokenizer};
+use post_core::checkpoint::{About, Checkpoint, CheckpointError, SharedBytes, hf, tokenizer};
 use post_core::dp::receipt::sha256;
 use post_core::model::Lm;
 use post_core::prompt::peft::BaseModel;
@@ -51,15 +51,29 @@ pub(crate) fn open(source: &ModelSource) -> Result<Checkpoint> {
         Located::Gguf(path) => gguf(&path),
         Located::Bundle(path) => bundle(&path),
     };
-    checkpoint
-        .with_context(|| format!("could not load {source}"))
-        .hint("is the file complete? Compare its size or sha256 with where it came from")
+    let damaged = checkpoint.as_ref().is_err_and(is_damage);
+    let checkpoint = checkpoint.with_context(|| format!("could not load {source}"));
+    match damaged {
+        true => checkpoint
+            .hint("is the file complete? Compare its size or sha256 with where it came from"),
+        false => checkpoint,
+    }
+}
+
+/// Whether the bytes are wrong, and not what they say.
+fn is_damage(error: &anyhow::Error) -> bool {
+    use CheckpointError::{Malformed, MissingTensor, NotFinite};
+    let reason = error.downcast_ref();
+    matches!(
+        reason,
+        Some(Malformed { .. } | MissingTensor { .. } | NotFinite { .. })
+    )
 }
 
 /// What a receipt knows the model by.
 ///
-/// A bundle's content hash; the SHA-256 of a file; for a folder, that of the lines `name sha256` of configuration, tokenizer
-/// and weights.
+/// A bundle's content hash; the SHA-256 of a file; for a folder, and a GGUF that has its tokenizer beside it, that of the lines
+/// `name sha256` of configuration, tokenizer and weights.
 ///
 /// # Errors
 /// When the model isn't there or can't be read.
@@ -67,7 +81,7 @@ pub(crate) fn hash(source: &ModelSource) -> Result<String> {
     match source.locate()? {
         Located::Folder(path) => folder_hash(&path, None),
         Located::Weights(path) => folder_hash(parent(&path), Some(&path)),
-        Located::Gguf(path) => file_hash(&path),
+        Located::Gguf(path) => gguf_hash(&path),
         Located::Bundle(path) => Ok(open_bundle(&path)?.hash().to_owned()),
     }
 }
@@ -85,7 +99,11 @@ pub(crate) fn load(
     let checkpoint = open(source)?;
     let tokenizer = checkpoint
         .tokenizer()
-        .with_context(|| format!("could not load {source}"))?
+        .with_context(|| format!("could not load {source}"))
+        .hint(
+            "transformers writes one, `AutoTokenizer.from_pretrained(…).save_pretrained(…)`, \
+             where a repository has only vocab.json and merges.txt",
+        )?
         .clone();
     Ok(Loaded {
         lm: Arc::new(place(&checkpoint, source, device, dtype, term)?),
@@ -204,8 +222,26 @@ impl Loaded {
     }
 }
 
+/// With the tokenizer beside the file, where its own can't be read.
 fn gguf(path: &Path) -> Result<Checkpoint> {
-    Ok(Checkpoint::from_gguf(shared(path)?)?)
+    let checkpoint = Checkpoint::from_gguf(shared(path)?)?;
+    let beside = parent(path).join(TOKENIZER);
+    match optional(&beside)? {
+        Some(json) if checkpoint.tokenizer.is_none() => {
+            let tokenizer = tokenizer::from_json(&json);
+            let whole = tokenizer.and_then(|tokenizer| checkpoint.with_tokenizer(tokenizer));
+            whole.with_context(|| format!("could not use {}", beside.display()))
+        }
+        _ => Ok(checkpoint),
+    }
+}
+
+fn gguf_hash(path: &Path) -> Result<String> {
+    let beside = parent(path).join(TOKENIZER);
+    if !beside.is_file() || Checkpoint::from_gguf(shared(path)?)?.tokenizer.is_some() {
+        return file_hash(path);
+    }
+    hash_of([path, &beside])
 }
 
 fn folder(path: &Path, weights: Option<&Path>) -> Result<Checkpoint> {
@@ -242,9 +278,17 @@ fn folder_hash(path: &Path, weights: Option<&Path>) -> Result<String> {
     let mut names = weights.names;
     names.extend([CONFIG.to_owned(), TOKENIZER.to_owned()]);
     names.sort();
+    let paths = names.iter().map(|name| path.join(name));
+    hash_of(paths.filter(|path| path.is_file()))
+}
+
+/// Of the lines `name sha256` of the files.
+fn hash_of(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<String> {
     let mut lines = String::new();
-    for name in names.iter().filter(|name| path.join(name).is_file()) {
-        lines += &format!("{name} {}\n", file_hash(&path.join(name))?);
+    for path in paths {
+        let path = path.as_ref();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        lines += &format!("{name} {}\n", file_hash(path)?);
     }
     Ok(sha256(lines.as_bytes()))
 }

@@ -61,7 +61,7 @@ pub(crate) const TARGETS: [Target; 20] = [
         seeds: gguf_model_seeds,
         read: gguf_model,
         words: &[
-            "llama.",
+            "gemma3.",
             "qwen2.",
             "rope.scaling.type",
             "rope.scale_linear",
@@ -318,7 +318,7 @@ fn gguf_token_seeds() -> Vec<Vec<u8>> {
     fixtures(&[
         "tokenizer/spm.gguf",
         "tokenizer/smollm.gguf",
-        "tokenizer/llama-bpe.gguf",
+        "tokenizer/spm-gemma.gguf",
         "tokenizer/qwen2.gguf",
     ])
 }

@@ -40,8 +40,8 @@ impl File {
     /// tensors from it.
     ///
     /// # Errors
-    /// [`CheckpointError::Metadata`] naming the file: a compressed archive (`torch.save` writes none, and
-    /// a small one may unpack to gigabytes), a pickle that is too large, what the crate refuses, and a
+    /// [`CheckpointError::Malformed`] for what the crate refuses. [`CheckpointError::Metadata`] naming the file: a compressed
+    /// archive (`torch.save` writes none, and a small one may unpack to gigabytes), a pickle that is too large, and a
     /// tensor that would take more memory than the file does (a view that repeats its storage).
     pub fn open(
         name: &str,
@@ -50,7 +50,8 @@ impl File {
     ) -> Result<Self, CheckpointError> {
         let failed = |reason: String| CheckpointError::metadata(name, reason);
         plain(bytes).map_err(failed)?;
-        let reader = open().map_err(|reason| failed(reason.to_string()))?;
+        let reader =
+            open().map_err(|reason| CheckpointError::malformed(name, 0, reason.to_string()))?;
         let file = Self {
             name: name.to_owned(),
             size: bytes.len() as u64,

@@ -14,8 +14,10 @@ pub struct Checkpoint {
     pub config: Config,
     /// Its weights under Hugging Face's names; shared, so that a student can borrow its teacher's.
     pub tensors: Arc<dyn Tensors>,
-    /// Its tokenizer, if it came with one. Its ids all have a row in the embedding table.
+    /// Its tokenizer, if it came with one that can be read. Its ids all have a row in the embedding table.
     pub tokenizer: Option<Tokenizer>,
+    /// Why the one that it came with can't be.
+    unread: Option<String>,
     /// What it says of itself.
     pub about: About,
 }
@@ -44,27 +46,44 @@ impl Checkpoint {
         tokenizer: Option<Tokenizer>,
         about: About,
     ) -> Result<Self, CheckpointError> {
-        if let Some(tokenizer) = &tokenizer {
-            tokenizer::check_fits(tokenizer, config.vocab_size)?;
-        }
-        Ok(Self {
+        let checkpoint = Self {
             config,
             tensors: Arc::new(tensors),
-            tokenizer,
+            tokenizer: None,
+            unread: None,
             about,
+        };
+        match tokenizer {
+            Some(tokenizer) => checkpoint.with_tokenizer(tokenizer),
+            None => Ok(checkpoint),
+        }
+    }
+
+    /// The same model with another tokenizer.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Tokenizer`] when a token has no embedding.
+    pub fn with_tokenizer(self, tokenizer: Tokenizer) -> Result<Self, CheckpointError> {
+        tokenizer::check_fits(&tokenizer, self.config.vocab_size)?;
+        Ok(Self {
+            tokenizer: Some(tokenizer),
+            ..self
         })
     }
 
-    /// Reads a GGUF file. One without a tokenizer is taken as it is.
+    /// Reads a GGUF file. One without a tokenizer, or with one of a kind that isn't known, is taken as it is: token ids
+    /// need none.
     ///
     /// # Errors
     /// [`CheckpointError`] naming key or tensor, and where in the file it lies.
     pub fn from_gguf(bytes: SharedBytes) -> Result<Self, CheckpointError> {
         let gguf = Gguf::parse(bytes)?;
         let has_tokenizer = gguf.metadata().contains_key("tokenizer.ggml.model");
-        let tokenizer = has_tokenizer
-            .then(|| tokenizer::from_gguf(&gguf))
-            .transpose()?;
+        let (tokenizer, unread) = match has_tokenizer.then(|| tokenizer::from_gguf(&gguf)) {
+            None => (None, None),
+            Some(Ok(tokenizer)) => (Some(tokenizer), None),
+            Some(Err(reason)) => (None, Some(reason.to_string())),
+        };
         let text = |key| gguf.text(key).map(str::to_owned);
         let about = About {
             name: text("general.name"),
@@ -73,18 +92,26 @@ impl Checkpoint {
             prompt_place: PromptPlace::default(),
         };
         let view = View::new(gguf)?;
-        Self::new(view.config().clone(), view, tokenizer, about)
+        let checkpoint = Self::new(view.config().clone(), view, tokenizer, about)?;
+        Ok(Self {
+            unread,
+            ..checkpoint
+        })
     }
 
     /// The tokenizer.
     ///
     /// # Errors
-    /// [`CheckpointError::Tokenizer`] when the model came without one.
+    /// [`CheckpointError::Tokenizer`] when the model came without one, or with one that can't be read.
     pub fn tokenizer(&self) -> Result<&Tokenizer, CheckpointError> {
         self.tokenizer.as_ref().ok_or_else(|| {
-            CheckpointError::Tokenizer(
-                "the model came without one; put its tokenizer.json beside the weights".to_owned(),
-            )
+            let reason = self
+                .unread
+                .as_deref()
+                .unwrap_or("the model came without one");
+            CheckpointError::Tokenizer(format!(
+                "{reason}; put its tokenizer.json beside the weights"
+            ))
         })
     }
 }

@@ -6,9 +6,9 @@ use crate::checkpoint::CheckpointError;
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// The architecture isn't one of the families.
-    #[error("model_type `{found}` is not known; known are: {known}")]
+    #[error("the model's architecture `{found}` is not known; known are: {known}")]
     Family {
-        /// What `config.json` says.
+        /// What `config.json` says (`model_type`), or a GGUF (`general.architecture`).
         found: String,
         /// The families that can be read.
         known: String,

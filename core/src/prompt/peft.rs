@@ -299,7 +299,7 @@ fn with_peft(model: &BaseModel, quoted: &str) -> String {
     let class = if model.causal {
         "AutoModelForCausalLM"
     } else {
-        "AutoModel"
+        "AutoModelForMaskedLM"
     };
     format!(
         "They are put before the embedded input; the model itself is unchanged.\n\n\
@@ -380,8 +380,21 @@ mod tests {
             readme.contains("base_model: \"org/model \\\"x\\\"\"")
                 && readme.ends_with("Made for a test.\n")
         );
-        let bare = read(&write(&prompt(), &model(), None, "").unwrap()).unwrap();
-        assert_eq!(bare.config.prompt_tuning_init, "RANDOM");
+        let masked = BaseModel {
+            causal: false,
+            ..model()
+        };
+        let masked = write(&prompt(), &masked, None, "").unwrap();
+        for (files, class) in [
+            (&files(), "AutoModelForCausalLM"),
+            (&masked, "AutoModelForMaskedLM"),
+        ] {
+            let readme = std::str::from_utf8(&files[README]).unwrap();
+            assert!(readme.contains(&format!("import {class}\n")), "{readme}");
+            let load = format!("model = {class}.from_pretrained(");
+            assert!(readme.contains(&load), "{readme}");
+        }
+        assert_eq!(read(&masked).unwrap().config.prompt_tuning_init, "RANDOM");
     }
 
     /// What is said of a place is said of the other alone, so that PEFT has nothing to warn of and older

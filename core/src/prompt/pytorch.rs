@@ -1,5 +1,5 @@
-//! A prompt that `torch.save` wrote: POST's own `.pth`, an older PEFT's `adapter_model.bin`, a bare
-//! tensor. Nothing in the pickle is executed.
+//! A prompt that `torch.save` wrote: POST's own `.pth`, an older PEFT's `adapter_model.bin`, or
+//! another dictionary of one tensor. Nothing in the pickle is executed.
 
 use super::{FormatError, SoftPrompt, raw};
 use crate::checkpoint::CheckpointError;

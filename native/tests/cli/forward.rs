@@ -434,3 +434,28 @@ fn inspect_knows_every_file() {
     fs::write(&other, "x").unwrap();
     refused(&["inspect", &other], 1, &["x.dat", "hint:"]);
 }
+
+/// A GGUF whose own tokenizer can't be read takes the one beside it.
+#[test]
+fn a_gguf_takes_the_tokenizer_beside_it() {
+    let place = journey::Place::new();
+    let folder = place.path("gguf");
+    fs::create_dir(&folder).unwrap();
+    fs::copy(fixture("gguf/llama3.gguf"), folder.join("m.gguf")).unwrap();
+    let forward = "forward --model @gguf/m.gguf --device cpu";
+    let ids = place.done(&format!("{forward} --ids 7,3"));
+    place.refused(
+        &format!("{forward} --text film"),
+        &["put its tokenizer.json beside the weights"],
+    );
+    let tokenizer = place.path("teacher/tokenizer.json");
+    fs::copy(tokenizer, folder.join("tokenizer.json")).unwrap();
+    let said = place.done(&format!("{forward} --text film"));
+    assert_eq!(said["ids"], serde_json::json!([7]));
+    assert_eq!(place.done(&format!("{forward} --ids 7,3")), ids);
+    fs::write(folder.join("tokenizer.json"), "{}").unwrap();
+    place.refused(
+        &format!("{forward} --text film"),
+        &["could not use", "tokenizer.json"],
+    );
+}

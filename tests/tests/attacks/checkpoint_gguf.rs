@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use post_core::checkpoint::{Checkpoint, Gguf};
+use post_core::checkpoint::{Checkpoint, Gguf, tokenizer};
 
 /// Builds a GGUF byte by byte, so that every lie can be told.
 #[derive(Clone, Default)]
@@ -288,29 +288,54 @@ fn a_model_that_is_none_is_named() {
     );
 }
 
+const U32: u32 = 4;
+const FLOAT: u32 = 6;
+const U64: u32 = 10;
+
+/// The header of a Llama of one block, and its embeddings.
+fn llama() -> Forge {
+    let sizes = [
+        ("embedding_length", 8_u32),
+        ("block_count", 1),
+        ("feed_forward_length", 8),
+        ("attention.head_count", 2),
+        ("context_length", 16),
+    ];
+    let named = Forge::default().pair("general.architecture", STRING, &text(b"llama"));
+    let float = 1e-5_f32.to_le_bytes();
+    let named = named.pair("llama.attention.layer_norm_rms_epsilon", FLOAT, &float);
+    let sized = sizes.into_iter().fold(named, |forge, (key, size)| {
+        forge.pair(&format!("llama.{key}"), U32, &size.to_le_bytes())
+    });
+    sized.tensor("token_embd.weight", &[8, 2], F32, 0).data(64)
+}
+
+/// Tensors that a model of the architecture doesn't compute with would be left out silently.
+#[test]
+fn tensors_that_would_be_left_out_are_named() {
+    for name in [
+        "blk.0.attn_q_norm.weight",
+        "blk.1.attn_q.weight",
+        "v.blk.0.attn_q.weight",
+        "blk.0.post_ffw_norm.weight",
+    ] {
+        let error = model_error(&llama().tensor(name, &[8], F32, 64).data(96));
+        assert!(error.contains(&format!("tensor {name}")), "{error}");
+    }
+    let twice = llama()
+        .tensor("blk.0.attn_norm.weight", &[8], F32, 64)
+        .tensor("blk.00.attn_norm.weight", &[8], F32, 96);
+    let error = model_error(&twice.data(128));
+    assert!(
+        error.contains("another `blk.0.attn_norm.weight`"),
+        "{error}"
+    );
+}
+
 /// Keys that llama.cpp would compute with, or that are no numbers where numbers belong.
 #[test]
 fn keys_that_would_change_the_model_are_named() {
-    const U32: u32 = 4;
-    const FLOAT: u32 = 6;
-    const U64: u32 = 10;
-    let base = || {
-        let sizes = [
-            ("embedding_length", 8_u32),
-            ("block_count", 1),
-            ("feed_forward_length", 8),
-            ("attention.head_count", 2),
-            ("context_length", 16),
-        ];
-        let named = Forge::default().pair("general.architecture", STRING, &text(b"llama"));
-        let float = 1e-5_f32.to_le_bytes();
-        let named = named.pair("llama.attention.layer_norm_rms_epsilon", FLOAT, &float);
-        let sized = sizes.into_iter().fold(named, |forge, (key, size)| {
-            forge.pair(&format!("llama.{key}"), U32, &size.to_le_bytes())
-        });
-        sized.tensor("token_embd.weight", &[8, 2], F32, 0).data(64)
-    };
-    Checkpoint::from_gguf(Arc::new(base().build())).unwrap();
+    Checkpoint::from_gguf(Arc::new(llama().build())).unwrap();
     let list = [
         &U32.to_le_bytes()[..],
         &1_u64.to_le_bytes(),
@@ -327,7 +352,7 @@ fn keys_that_would_change_the_model_are_named() {
         ("split.count", U32, &2_u32.to_le_bytes()),
     ];
     for (key, kind, value) in cases {
-        let error = model_error(&base().pair(key, kind, value));
+        let error = model_error(&llama().pair(key, kind, value));
         let named = match key {
             "llama.rope.scaling.factor" => "rope_parameters",
             key => key,
@@ -400,7 +425,22 @@ fn a_tokenizer_that_contradicts_itself_is_named() {
         ),
     ];
     for (forge, place) in cases {
-        let error = model_error(&forge);
+        let gguf = Gguf::parse(Arc::new(forge.build())).unwrap();
+        let error = tokenizer::from_gguf(&gguf).unwrap_err().to_string();
         assert!(error.contains(place), "{place}: {error}");
+    }
+}
+
+/// Token ids need none; who needs it learns why it isn't there.
+#[test]
+fn a_model_is_read_without_a_tokenizer_of_a_kind_that_is_not() {
+    let checkpoint = |forge: Forge| Checkpoint::from_gguf(Arc::new(forge.build())).unwrap();
+    let foreign = llama().pair("tokenizer.ggml.model", STRING, &text(b"t5"));
+    for (forge, reason) in [(foreign, "`t5`"), (llama(), "came without one")] {
+        let checkpoint = checkpoint(forge);
+        assert!(checkpoint.tokenizer.is_none());
+        let error = checkpoint.tokenizer().unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+        assert!(error.contains("put its tokenizer.json beside"), "{error}");
     }
 }

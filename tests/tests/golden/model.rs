@@ -185,6 +185,7 @@ cases! {
     gpt2: "gpt2",
     gpt2_with_a_head_of_its_own: "gpt2-untied",
     gpt2_with_other_scales: "gpt2-scales",
+    gpt2_as_deep_as_the_xl: "gpt2-48",
     roberta: "roberta",
     roberta_with_one_token_type: "roberta-gelu-new",
     bert: "bert",

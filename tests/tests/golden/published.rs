@@ -55,6 +55,9 @@ fn gpt2() {
     });
     let medium = with(&small, &medium);
     read("gpt2-medium", &medium, [24, 16, 16, 64, 1024, 4096, 50257]);
+    let xl = json!({"n_layer": 48, "n_head": 25, "n_embd": 1600, "output_past": true});
+    let xl = with(&small, &xl);
+    read("gpt2-xl", &xl, [48, 25, 25, 64, 1600, 6400, 50257]);
     // What older versions of transformers wrote out in full.
     let older = json!({
         "output_past": true, "output_attentions": true, "output_hidden_states": true, "num_labels": 2,

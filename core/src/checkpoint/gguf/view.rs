@@ -6,7 +6,7 @@ use super::super::{CheckpointError, HostData, HostTensor, Tensors};
 use super::{Gguf, Value};
 use crate::model::Config;
 use crate::model::family::gguf::{
-    MetaValue, Metadata, hf_name, permuted_heads, raised, read_config, unpermute,
+    MetaValue, Metadata, hf_name, is_of_images, permuted_heads, raised, read_config, unpermute,
 };
 
 const EMBEDDING: &str = "token_embd.weight";
@@ -45,12 +45,16 @@ impl View {
         let config = read_config(&gguf, vocab_size, tied, factors.as_deref())
             .map_err(CheckpointError::model)?;
         let mut names = BTreeMap::new();
-        for name in gguf.tensors().keys().filter(|name| *name != ROPE_FACTORS) {
-            let Some(hf) = hf_name(config.family, name) else {
+        let ours = |name: &&String| *name != ROPE_FACTORS && !is_of_images(&config, name);
+        for name in gguf.tensors().keys().filter(ours) {
+            let Some(hf) = hf_name(&config, name) else {
                 let reason = "is not known for this architecture, and leaving it out could change the model's output";
                 return Err(CheckpointError::metadata(format!("tensor {name}"), reason));
             };
-            names.insert(hf, name.clone());
+            if let Some(other) = names.insert(hf, name.clone()) {
+                let reason = format!("is another `{other}`");
+                return Err(CheckpointError::metadata(format!("tensor {name}"), reason));
+            }
         }
         Ok(Self {
             gguf,

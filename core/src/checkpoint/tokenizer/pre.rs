@@ -39,7 +39,7 @@ const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{
 /// Qwen2's: as Llama 3's, with single digits (`tokenizer.json` of Qwen2-0.5B).
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-const KNOWN: [Pre; 4] = [
+const KNOWN: [Pre; 5] = [
     Pre {
         name: "gpt-2",
         cut: Cut::Gpt2,
@@ -60,6 +60,14 @@ const KNOWN: [Pre; 4] = [
         compose: false,
         ignore_merges: true,
         add_bos: true,
+    },
+    // SmolLM3's, and what converters of early 2024 took Llama 3's for.
+    Pre {
+        name: "smaug-bpe",
+        cut: Cut::Pattern(LLAMA3),
+        compose: false,
+        ignore_merges: true,
+        add_bos: false,
     },
     Pre {
         name: "qwen2",
@@ -85,7 +93,7 @@ pub(super) fn find(gguf: &Gguf) -> Result<&'static Pre, CheckpointError> {
 impl Pre {
     /// Sets normalizer, pre-tokenizer, post-processor and decoder.
     pub(super) fn install(&self, tokenizer: &mut Tokenizer) -> Result<(), CheckpointError> {
-        // Offsets include leading blanks, as in the published tokenizer.json of all four.
+        // Offsets include leading blanks, as in the published tokenizer.json of all.
         let bytes = |use_regex| ByteLevel::new(false, true, use_regex);
         let cut: Vec<PreTokenizerWrapper> = match self.cut {
             Cut::Gpt2 => vec![bytes(true).into()],

@@ -1,6 +1,6 @@
 //! What GGUF files call and keep differently: metadata keys, tensor names, the order of Q/K rows, Gemma's norms.
 //!
-//! Known for the architectures of Llama, Qwen and Gemma. [`Metadata`] is all that this room wants to know of the format.
+//! Known for the architectures of Llama, SmolLM3, Qwen and Gemma. [`Metadata`] is all that this room wants to know of the format.
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -82,32 +82,20 @@ pub trait Metadata {
     fn keys(&self) -> Vec<&str>;
 }
 
-/// An architecture that is read, by its name in the file.
-struct Architecture {
-    name: &'static str,
-    family: Family,
-    /// Whether llama.cpp has permuted the rows of queries and keys.
-    permuted: bool,
-}
-
-impl Architecture {
-    const fn new(name: &'static str, family: Family) -> Self {
-        Self {
-            name,
-            family,
-            permuted: matches!(family, Family::Llama | Family::SmolLm3),
-        }
-    }
-}
-
-const ARCHITECTURES: [Architecture; 6] = [
-    Architecture::new("llama", Family::Llama),
-    Architecture::new("smollm3", Family::SmolLm3),
-    Architecture::new("qwen2", Family::Qwen2),
-    Architecture::new("qwen3", Family::Qwen3),
-    Architecture::new("gemma2", Family::Gemma2),
-    Architecture::new("gemma3", Family::Gemma3),
+/// The architectures that are read, by their names in the file.
+const ARCHITECTURES: [(&str, Family); 6] = [
+    ("llama", Family::Llama),
+    ("smollm3", Family::SmolLm3),
+    ("qwen2", Family::Qwen2),
+    ("qwen3", Family::Qwen3),
+    ("gemma2", Family::Gemma2),
+    ("gemma3", Family::Gemma3),
 ];
+
+/// Whether llama.cpp has permuted the rows of queries and keys.
+fn permuted(family: Family) -> bool {
+    matches!(family, Family::Llama | Family::SmolLm3)
+}
 
 /// Reads the configuration out of a GGUF header.
 ///
@@ -127,26 +115,29 @@ pub fn read_config(
         Some(MetaValue::Text(name)) => name,
         _ => return Err(ModelError::missing("general.architecture", "a text")),
     };
-    let found = ARCHITECTURES.iter().find(|found| found.name == name);
-    let architecture = found.ok_or_else(|| ModelError::Family {
+    let found = ARCHITECTURES.into_iter().find(|(known, _)| *known == name);
+    let (architecture, family) = found.ok_or_else(|| ModelError::Family {
         found: name,
-        known: format!("{} (as GGUF)", ARCHITECTURES.map(|one| one.name).join(", ")),
+        known: format!(
+            "{} (as GGUF)",
+            ARCHITECTURES.map(|(name, _)| name).join(", ")
+        ),
     })?;
-    let mut keys = Keys::new(meta, architecture);
-    let mut config = keys.shape(vocab_size)?.plain(architecture.family);
+    let mut keys = Keys::new(meta, architecture, family);
+    let mut config = keys.shape(vocab_size)?.plain(family);
     let epsilon = keys.number(EPSILON)?;
     config.norm_eps = epsilon.ok_or_else(|| keys.missing(EPSILON))?;
     config.tie_word_embeddings = tied;
-    config.qkv_bias = architecture.family == Family::Qwen2;
-    config.query_key_norm = architecture.family == Family::Qwen3;
+    config.qkv_bias = family == Family::Qwen2;
+    config.query_key_norm = family == Family::Qwen3;
     let rope = keys.rope(&config, factors)?;
     for (block, layer) in config.layers.iter_mut().enumerate() {
-        let turns = architecture.family != Family::SmolLm3 || smollm3::turns(block, smollm3::EVERY);
+        let turns = family != Family::SmolLm3 || smollm3::turns(block, smollm3::EVERY);
         layer.rope = Some(rope).filter(|_| turns);
     }
-    match architecture.family {
-        Family::Gemma2 => gemma::second(&mut config, &mut keys)?,
-        Family::Gemma3 => gemma::third(&mut config, &mut keys)?,
+    match family {
+        Family::Gemma2 => gemma::read_gemma2(&mut config, &mut keys)?,
+        Family::Gemma3 => gemma::read_gemma3(&mut config, &mut keys)?,
         _ => {}
     }
     keys.check(&config)?;
@@ -169,12 +160,16 @@ const BLOCK: &[(&str, &str)] = &[
     ("self_attn.q_proj.bias", "attn_q.bias"),
     ("self_attn.k_proj.bias", "attn_k.bias"),
     ("self_attn.v_proj.bias", "attn_v.bias"),
-    ("self_attn.q_norm.weight", "attn_q_norm.weight"),
-    ("self_attn.k_norm.weight", "attn_k_norm.weight"),
     ("self_attn.o_proj.weight", "attn_output.weight"),
     ("mlp.gate_proj.weight", "ffn_gate.weight"),
     ("mlp.up_proj.weight", "ffn_up.weight"),
     ("mlp.down_proj.weight", "ffn_down.weight"),
+];
+
+/// Norms of queries and keys, head by head.
+const HEAD_NORMS: &[(&str, &str)] = &[
+    ("self_attn.q_norm.weight", "attn_q_norm.weight"),
+    ("self_attn.k_norm.weight", "attn_k_norm.weight"),
 ];
 
 /// The norm before the MLP.
@@ -199,7 +194,7 @@ const OUTSIDE: &[(&str, &str)] = &[
 
 /// Hugging Face's name of a GGUF tensor; `None` for what the model doesn't use.
 #[must_use]
-pub fn hf_name(family: Family, gguf: &str) -> Option<String> {
+pub fn hf_name(config: &Config, gguf: &str) -> Option<String> {
     let hf = |names: &[(&'static str, &str)], name: &str| {
         let found = names.iter().find(|(_, gguf)| *gguf == name);
         found.map(|(hf, _)| *hf)
@@ -209,12 +204,27 @@ pub fn hf_name(family: Family, gguf: &str) -> Option<String> {
     };
     let (layer, part) = block.split_once('.')?;
     let layer: usize = layer.parse().ok()?;
-    let norms = match family {
+    if layer >= config.layers.len() {
+        return None;
+    }
+    let norms = match config.family {
         Family::Gemma2 | Family::Gemma3 => GEMMA_NORMS,
         _ => NORMS,
     };
-    let name = hf(BLOCK, part).or_else(|| hf(norms, part))?;
+    let of_heads = if config.query_key_norm {
+        HEAD_NORMS
+    } else {
+        &[]
+    };
+    let mut names = [BLOCK, norms, of_heads].into_iter();
+    let name = names.find_map(|names| hf(names, part))?;
     Some(format!("model.layers.{layer}.{name}"))
+}
+
+/// Whether a tensor is of the vision tower that some write into the file of a Gemma 3, whose text alone is read.
+#[must_use]
+pub fn is_of_images(config: &Config, gguf: &str) -> bool {
+    config.family == Family::Gemma3 && (gguf.starts_with("v.") || gguf.starts_with("mm."))
 }
 
 /// Whether llama.cpp has added 1 to a tensor, by Hugging Face's name: to the weights of norms that add it themselves.
@@ -227,8 +237,7 @@ pub fn raised(config: &Config, hf_name: &str) -> bool {
 /// (queries and keys), by Hugging Face's name.
 #[must_use]
 pub fn permuted_heads(config: &Config, hf_name: &str) -> Option<usize> {
-    let permuted = |one: &Architecture| one.permuted && one.family == config.family;
-    if !ARCHITECTURES.iter().any(permuted) {
+    if !permuted(config.family) {
         None
     } else if hf_name.ends_with("self_attn.q_proj.weight") {
         Some(config.num_attention_heads)
@@ -292,12 +301,14 @@ mod tests {
 
     #[test]
     fn names_lead_to_hugging_face() {
-        let llama = |name| hf_name(Family::Llama, name);
-        let gemma = |name| hf_name(Family::Gemma3, name);
+        let llama = by_hand::read("llama", &[]).unwrap();
+        let llama = |name| hf_name(&llama, name);
+        let third = by_hand::read("gemma3", &[]).unwrap();
+        let gemma = |name| hf_name(&third, name);
         for (found, expected) in [
             (
-                llama("blk.12.attn_k.weight"),
-                "model.layers.12.self_attn.k_proj.weight",
+                llama("blk.1.attn_k.weight"),
+                "model.layers.1.self_attn.k_proj.weight",
             ),
             (llama("token_embd.weight"), "model.embed_tokens.weight"),
             (
@@ -314,5 +325,11 @@ mod tests {
         assert_eq!(llama("rope_freqs.weight"), None);
         assert_eq!(llama("blk.x.attn_k.weight"), None);
         assert_eq!(llama("blk.0.post_ffw_norm.weight"), None);
+        // What would be left out silently: norms that a Llama hasn't, blocks beyond its last.
+        assert_eq!(llama("blk.0.attn_q_norm.weight"), None);
+        assert!(gemma("blk.0.attn_q_norm.weight").is_some());
+        assert_eq!(llama("blk.2.attn_k.weight"), None);
+        assert!(is_of_images(&third, "v.blk.0.attn_k.weight"));
+        assert!(!is_of_images(&third, "blk.0.attn_k.weight"));
     }
 }

@@ -8,8 +8,8 @@ use crate::model::config::{Activation, Config};
 use crate::model::rotary::RopeScaling;
 
 /// Makes a Gemma 2 of a plain Llama whose blocks have the angles of the file.
-pub(super) fn second(config: &mut Config, keys: &mut Keys<'_>) -> Result<(), ModelError> {
-    make(config, 46)?;
+pub(super) fn read_gemma2(config: &mut Config, keys: &mut Keys<'_>) -> Result<(), ModelError> {
+    common(config, 46)?;
     let [scores, logits] = gemma2::CAPS;
     config.attn_logit_softcapping = keys.or_off("attn_logit_softcapping", scores)?;
     config.final_logit_softcapping = keys.or_off("final_logit_softcapping", logits)?;
@@ -17,8 +17,8 @@ pub(super) fn second(config: &mut Config, keys: &mut Keys<'_>) -> Result<(), Mod
 }
 
 /// Makes a Gemma 3, text only: blocks with a window have angles of their own, which nothing stretches.
-pub(super) fn third(config: &mut Config, keys: &mut Keys<'_>) -> Result<(), ModelError> {
-    make(config, 62)?;
+pub(super) fn read_gemma3(config: &mut Config, keys: &mut Keys<'_>) -> Result<(), ModelError> {
+    common(config, 62)?;
     config.query_key_norm = true;
     config.final_logit_softcapping = keys.or_off("final_logit_softcapping", None)?;
     windows(config, keys, None, 6)?;
@@ -34,7 +34,7 @@ pub(super) fn third(config: &mut Config, keys: &mut Keys<'_>) -> Result<(), Mode
 
 /// What they have in common. The `largest`, by its number of blocks, scales queries by the quotient of width and heads,
 /// the others by the heads' width.
-fn make(config: &mut Config, largest: usize) -> Result<(), ModelError> {
+fn common(config: &mut Config, largest: usize) -> Result<(), ModelError> {
     gemma2::make(config);
     config.hidden_act = Activation::from_name("hidden_activation", gemma2::ACTIVATION)?;
     let quotient = config.hidden_size.checked_div(config.num_attention_heads);
@@ -120,6 +120,7 @@ mod tests {
             ("gemma3", "attention.sliding_window", text("8")),
             ("gemma3", "hidden_activation", text("silu")),
             ("gemma2", "attention.scale", float(0.5)),
+            ("gemma2", "vision.block_count", MetaValue::Int(27)),
         ];
         for (architecture, key, value) in wrong {
             let error = read(architecture, &[(key, value)]).unwrap_err().to_string();
@@ -127,6 +128,8 @@ mod tests {
             assert!(error.contains(&key), "{error}");
         }
         let right = [
+            ("mm.tokens_per_image", MetaValue::Int(256)),
+            ("vision.block_count", MetaValue::Int(27)),
             ("attention.sliding_window_pattern", MetaValue::Int(6)),
             ("hidden_activation", text("gelu_pytorch_tanh")),
             ("final_logit_softcapping", float(0.0)),

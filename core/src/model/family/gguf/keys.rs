@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::super::Family;
 use super::super::decoder::Shape;
 use super::super::fields::few_blocks;
-use super::{Architecture, MetaValue, Metadata, shortest};
+use super::{MetaValue, Metadata, permuted, shortest};
 use crate::model::ModelError;
 use crate::model::config::{Activation, Config};
 use crate::model::rotary::{Rope, RopeScaling};
@@ -26,6 +27,9 @@ const HARMLESS: &[&str] = &[
     "rope.scaling.yarn_beta_slow",
 ];
 
+/// Keys of the vision tower that some write into the file of a Gemma 3, whose text alone is read.
+const OF_IMAGES: [&str; 2] = ["mm.", "vision."];
+
 /// Keys that scale something: 1 is nothing, and so is 0, which llama.cpp takes for an absent key.
 const SCALES: &[&str] = &[
     "attention.output_scale",
@@ -40,21 +44,23 @@ const SCALES: &[&str] = &[
 /// The keys of one architecture, and which of them were read.
 pub(super) struct Keys<'a> {
     meta: &'a dyn Metadata,
-    architecture: &'static Architecture,
+    architecture: &'static str,
+    family: Family,
     seen: BTreeSet<&'static str>,
 }
 
 impl<'a> Keys<'a> {
-    pub(super) fn new(meta: &'a dyn Metadata, architecture: &'static Architecture) -> Self {
+    pub(super) fn new(meta: &'a dyn Metadata, architecture: &'static str, family: Family) -> Self {
         Self {
             meta,
             architecture,
+            family,
             seen: BTreeSet::new(),
         }
     }
 
     fn key(&self, key: &str) -> String {
-        format!("{}.{key}", self.architecture.name)
+        format!("{}.{key}", self.architecture)
     }
 
     pub(super) fn missing(&self, key: &str) -> ModelError {
@@ -163,7 +169,7 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// llama.cpp scales lines where a file names no kind, and by the older key where the newer isn't there.
+    /// As llama.cpp: `linear` where a file names no kind, and the older key where the newer isn't there.
     fn scaling(&mut self, max_positions: usize) -> Result<RopeScaling, ModelError> {
         let kind = self.get("rope.scaling.type");
         let kind = kind.unwrap_or_else(|| MetaValue::Text("linear".to_owned()));
@@ -237,7 +243,7 @@ impl<'a> Keys<'a> {
             _ => false,
         })?;
         // How Meta orders the rows of queries and keys, which is what is undone.
-        let permuted = self.architecture.permuted;
+        let permuted = permuted(self.family);
         self.only("tensor_data_layout", |value| {
             permuted && *value == text("Meta AI original pth")
         })
@@ -250,7 +256,9 @@ impl<'a> Keys<'a> {
             let Some(name) = key.strip_prefix(&prefix) else {
                 continue;
             };
-            let known = self.seen.contains(name) || HARMLESS.contains(&name);
+            let of_images = self.family == Family::Gemma3
+                && OF_IMAGES.iter().any(|part| name.starts_with(part));
+            let known = of_images || self.seen.contains(name) || HARMLESS.contains(&name);
             let value = self.meta.get(key).unwrap_or(MetaValue::Other);
             if !known && !value.is_off() {
                 return Err(self.refused(name, &value));
