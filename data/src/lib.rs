@@ -12,9 +12,11 @@
 mod draw;
 mod error;
 pub mod files;
+mod lines;
 mod pages;
 mod parquet;
 mod passages;
+mod separated;
 mod table;
 pub mod unpack;
 

@@ -1,15 +1,15 @@
 //! Texts to distil on, out of files of any size: one at a time, never a whole file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use post_core::task::table::Format;
 use post_core::task::{BadReason, BadRow};
 use serde_json::{Map, Value};
 
-use crate::unpack::{self, Packing, Unpacked};
+use crate::lines::Lines;
+use crate::separated::Separated;
+use crate::unpack::Packing;
 use crate::{DataError, parquet, table};
-
-/// The longest line that is read: a thick book.
-const LINE: usize = 16 << 20;
 
 /// One text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +25,7 @@ pub struct Passage {
 pub type Passages = Box<dyn Iterator<Item = Result<Result<Passage, BadRow>, DataError>>>;
 
 /// The texts of a file: the lines of plain text, or the `column` of a table (`.parquet`, `.jsonl`,
-/// `.ndjson`, `.csv`, `.tsv`, `.tab`), packed or not. What is blank is skipped. CSV and TSV are held in
-/// memory, a file at a time, because a quote may close anywhere; the others are not.
+/// `.ndjson`, `.csv`, `.tsv`, `.tab`), packed or not. What is blank is skipped.
 ///
 /// # Errors
 /// [`DataError`] where the file can't be opened or has no such column.
@@ -39,13 +38,11 @@ pub fn passages(path: &Path, column: &str) -> Result<Passages, DataError> {
     table::not_parquet(path, inner)?;
     let ending = inner.rsplit_once('.').map_or("", |(_, ending)| ending);
     match ending.to_ascii_lowercase().as_str() {
-        "csv" | "tsv" | "tab" => of_table(path, column),
-        "jsonl" | "ndjson" => {
-            let column = column.to_owned();
-            let read = move |line: &str| field(line, &column);
-            Ok(Box::new(Lines::open(path, read)?))
-        }
-        _ => Ok(Box::new(Lines::open(path, |line| Ok(line.to_owned()))?)),
+        "csv" | "tsv" | "tab" => of_table(path, inner, column),
+        "jsonl" | "ndjson" => Ok(of_json(Lines::open(path)?, column)),
+        _ => Ok(Box::new(Texts::new(Lines::open(path)?, |line| {
+            Ok(line.to_owned())
+        }))),
     }
 }
 
@@ -66,21 +63,38 @@ fn of_parquet(path: &Path, column: &str) -> Result<Passages, DataError> {
     })))
 }
 
-fn of_table(path: &Path, column: &str) -> Result<Passages, DataError> {
-    let table = table(path)?;
-    let at = table.column(column).ok_or_else(|| DataError::NoColumn {
-        path: path.to_owned(),
-        column: column.to_owned(),
-        columns: table.columns.join(", "),
-    })?;
-    let bad = table.bad.into_iter().map(|bad| Ok(Err(bad)));
-    let rows = table.rows.into_iter().filter_map(move |mut row| {
-        passage(row.line, row.cells.swap_remove(at)).map(|passage| Ok(Ok(passage)))
-    });
-    Ok(Box::new(bad.chain(rows)))
+fn of_table(path: &Path, inner: &str, column: &str) -> Result<Passages, DataError> {
+    let mut lines = Lines::open(path)?;
+    // The first line that isn't blank says what stands between the cells.
+    let mut ahead = Vec::new();
+    while ahead.trim_ascii().is_empty()
+        && let Some(line) = lines.next()
+    {
+        ahead.extend(line?);
+    }
+    table::not_packed_parquet(path, &ahead)?;
+    match Format::sniff(Some(inner), &ahead) {
+        Format::Jsonl => {
+            let ahead = ahead.split_inclusive(|&byte| byte == b'\n');
+            let ahead: Vec<_> = ahead.map(|line| Ok(line.to_vec())).collect();
+            Ok(of_json(ahead.into_iter().chain(lines), column))
+        }
+        format => Ok(Box::new(Separated::open(
+            path, column, format, ahead, lines,
+        )?)),
+    }
 }
 
-fn passage(line: usize, text: String) -> Option<Passage> {
+fn of_json(
+    lines: impl Iterator<Item = Result<Vec<u8>, DataError>> + 'static,
+    column: &str,
+) -> Passages {
+    let column = column.to_owned();
+    Box::new(Texts::new(lines, move |line| field(line, &column)))
+}
+
+/// A text, unless it is blank.
+pub(crate) fn passage(line: usize, text: String) -> Option<Passage> {
     (!text.trim().is_empty()).then_some(Passage { line, text })
 }
 
@@ -103,52 +117,20 @@ fn field(line: &str, column: &str) -> Result<String, BadReason> {
     }
 }
 
-struct Lines<F> {
-    path: PathBuf,
-    file: Unpacked,
+/// A text in each line.
+struct Texts<L, F> {
+    lines: L,
+    /// Lines that were read.
     line: usize,
     read: F,
-    over: bool,
 }
 
-impl<F: Fn(&str) -> Result<String, BadReason>> Lines<F> {
-    fn open(path: &Path, read: F) -> Result<Self, DataError> {
-        Ok(Self {
-            path: path.to_owned(),
-            file: unpack::open(path)?,
+impl<L, F: Fn(&str) -> Result<String, BadReason>> Texts<L, F> {
+    fn new(lines: L, read: F) -> Self {
+        Self {
+            lines,
             line: 0,
             read,
-            over: false,
-        })
-    }
-
-    /// The next line that isn't blank.
-    fn passage(&mut self) -> Result<Option<Result<Passage, BadRow>>, DataError> {
-        loop {
-            let bytes = self.file.line(LINE, &self.path)?;
-            if bytes.is_empty() {
-                return Ok(None);
-            }
-            self.line += 1;
-            let line = self.line;
-            if bytes.len() == LINE && !bytes.ends_with(b"\n") {
-                let (path, limit) = (self.path.clone(), LINE);
-                return Err(DataError::Line { path, line, limit });
-            }
-            let bytes = match line {
-                1 => bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes),
-                _ => &bytes,
-            };
-            if bytes.trim_ascii().is_empty() {
-                continue;
-            }
-            match self.text(bytes) {
-                Ok(text) => match passage(line, text) {
-                    Some(passage) => return Ok(Some(Ok(passage))),
-                    None => continue,
-                },
-                Err(reason) => return Ok(Some(Err(BadRow { line, reason }))),
-            }
         }
     }
 
@@ -162,15 +144,105 @@ impl<F: Fn(&str) -> Result<String, BadReason>> Lines<F> {
     }
 }
 
-impl<F: Fn(&str) -> Result<String, BadReason>> Iterator for Lines<F> {
+impl<L, F> Iterator for Texts<L, F>
+where
+    L: Iterator<Item = Result<Vec<u8>, DataError>>,
+    F: Fn(&str) -> Result<String, BadReason>,
+{
     type Item = Result<Result<Passage, BadRow>, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.over {
-            return None;
+        loop {
+            let bytes = match self.lines.next()? {
+                Ok(bytes) => bytes,
+                Err(error) => return Some(Err(error)),
+            };
+            self.line += 1;
+            let line = self.line;
+            if bytes.trim_ascii().is_empty() {
+                continue;
+            }
+            match self.text(&bytes) {
+                Ok(text) => match passage(line, text) {
+                    Some(passage) => return Some(Ok(Ok(passage))),
+                    None => continue,
+                },
+                Err(reason) => return Some(Ok(Err(BadRow { line, reason }))),
+            }
         }
-        let next = self.passage().transpose();
-        self.over = !matches!(next, Some(Ok(_)));
-        next
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// Lines and texts of a file of that name; of a row that is none, its line alone.
+    fn read(name: &str, bytes: &[u8]) -> Result<Vec<(usize, Option<String>)>, DataError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let rows = passages(&path, "text")?.map(|row| match row? {
+            Ok(passage) => Ok((passage.line, Some(passage.text))),
+            Err(bad) => Ok((bad.line, None)),
+        });
+        rows.collect()
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// Three megabytes, some blocks: cells of two lines, blank ones, and rows that are none.
+    #[test]
+    fn a_packed_table_gives_its_texts_in_their_order() {
+        let (mut table, mut expected) = ("\u{feff}label;text\r\n".to_owned(), Vec::new());
+        let mut line = 2;
+        for row in 0..120_000 {
+            let (text, found) = match row % 10 {
+                3 => (
+                    format!("\"a \"\"{row}\"\"\r\nfilm\""),
+                    Some(format!("a \"{row}\"\r\nfilm")),
+                ),
+                5 => (" ".to_owned(), None),
+                7 => (format!("\"{row}\"x"), None),
+                _ => (format!("a film of the {row} that were made"), None),
+            };
+            table += &format!("1;{text}\n");
+            match (row % 10, found) {
+                (3, found) => expected.push((line, found)),
+                (5, _) => {}
+                (7, _) => expected.push((line, None)),
+                _ => expected.push((line, Some(text))),
+            }
+            line += 1 + usize::from(row % 10 == 3);
+        }
+        assert!(table.len() > 3 << 20);
+        let found = read("a.csv.gz", &gzip(table.as_bytes())).unwrap();
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_name_between_kinds_of_text_is_not_believed() {
+        let json = "\n{\"text\":\"one\"}\n{\"text\":\"two\"}\n";
+        let found = read("a.csv", json.as_bytes()).unwrap();
+        let expected = [(2, Some("one".into())), (3, Some("two".into()))];
+        assert_eq!(found, expected);
+        let says = |name: &str, bytes: &[u8], words: &[&str]| {
+            let error = read(name, bytes).unwrap_err().to_string();
+            assert!(words.iter().all(|word| error.contains(word)), "{error}");
+        };
+        says("a.csv.gz", &gzip(b"PAR1"), &["a.csv.gz", "packed Parquet"]);
+        says("a.csv", b"\xff\xfet\0\n\0", &["a.csv", "UTF-16"]);
+        says("a.csv", b"\n\n", &["a.csv", "empty"]);
+        says("a.tsv", b"body\tlabel\n", &["`text`", "body, label"]);
+        says("a.csv", b"text,\"label\n", &["line 1", "never closed"]);
     }
 }

@@ -21,15 +21,21 @@ pub fn table(path: &Path) -> Result<Table, DataError> {
     let bytes = unpack::open(path)?.whole(path)?;
     let name = path.to_string_lossy();
     let (_, inner) = Packing::of_name(&name);
-    if bytes.starts_with(parquet::MAGIC) {
-        return Err(DataError::Columns {
+    not_packed_parquet(path, &bytes)?;
+    not_parquet(path, inner)?;
+    table::read(&bytes, Format::sniff(Some(inner), &bytes)).map_err(DataError::table(path))
+}
+
+/// A packed file that begins as Parquet.
+pub(crate) fn not_packed_parquet(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    match bytes.starts_with(parquet::MAGIC) {
+        false => Ok(()),
+        true => Err(DataError::Columns {
             path: path.to_owned(),
             reason: "it is a packed Parquet file; unpack it, Parquet packs its columns itself"
                 .to_owned(),
-        });
+        }),
     }
-    not_parquet(path, inner)?;
-    table::read(&bytes, Format::sniff(Some(inner), &bytes)).map_err(DataError::table(path))
 }
 
 /// A file that its name calls Parquet and that isn't.

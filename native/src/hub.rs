@@ -1,230 +1,132 @@
-//! Models from the Hugging Face hub, kept in its shared cache (`HF_HOME`).
+//! Models from the Hugging Face hub, kept in the cache that Python's `huggingface_hub` keeps.
 
-use std::path::PathBuf;
+#[cfg(feature = "hub")]
+mod environment;
+#[cfg(feature = "hub")]
+mod online;
 
-use anyhow::Result;
-
-/// Fetches what a model needs and names the folder it lies in.
-/// With `HF_HUB_OFFLINE` set only the cache is asked.
-///
-/// # Errors
-/// When a file is missing, the network is, or this build has no `hub` feature.
-#[cfg(not(feature = "hub"))]
-pub(crate) fn fetch(repo: &str, _revision: Option<&str>) -> Result<PathBuf> {
-    Err(crate::failure::hinted(
-        anyhow::anyhow!("hub:{repo} can't be fetched: this build has no hub support"),
-        "this program was built without its feature `hub`: rebuild with it, or download the model and name its folder",
-    ))
-}
+use std::fmt;
+use std::str::FromStr;
 
 #[cfg(feature = "hub")]
 pub(crate) use online::fetch;
 
-#[cfg(feature = "hub")]
-mod online {
-    use super::{PathBuf, Result};
+/// How a model on the hub is named.
+pub(crate) const FORM: &str = "hub:org/name[/FILE.gguf][@revision]";
+const PREFIX: &str = "hub:";
+const GGUF: &str = ".gguf";
 
-    use std::collections::BTreeSet;
-    use std::fs;
-    use std::path::Path;
+/// A model on the hub: a repository, or one GGUF file in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name {
+    /// `org/name`.
+    repo: String,
+    /// The file's path in the repository.
+    file: Option<String>,
+    /// Branch, tag or commit; the hub's default branch when absent.
+    revision: Option<String>,
+}
 
-    use anyhow::{Context, anyhow};
-    use hf_hub::api::sync::{ApiBuilder, ApiRepo};
-    use hf_hub::{Cache, CacheRepo, Repo, RepoType};
-    use post_core::checkpoint::{pytorch, safetensors};
-    use post_core::dp::receipt::sha256;
-    use sha1::{Digest, Sha1};
-
-    use crate::failure::Hint;
-    use crate::files;
-
-    const CONFIG: &str = "config.json";
-    const TOKENIZER: &str = "tokenizer.json";
-    /// Weights in one file, else the index of those in several; as transformers prefers them.
-    const WEIGHTS: [&str; 4] = [
-        "model.safetensors",
-        "model.safetensors.index.json",
-        "pytorch_model.bin",
-        pytorch::INDEX,
-    ];
-
-    /// See the module's other `fetch`.
-    pub(crate) fn fetch(repo: &str, revision: Option<&str>) -> Result<PathBuf> {
-        let revision = revision.unwrap_or("main").to_owned();
-        let handle = Repo::with_revision(repo.to_owned(), RepoType::Model, revision);
-        let cached = Cached::open(&handle);
-        if let Some(folder) = cached.complete() {
-            return Ok(folder);
-        }
-        if offline() {
-            return Err(anyhow!(
-                "{repo} is not in the hub's cache, or not all of it"
-            ))
-            .hint("unset HF_HUB_OFFLINE once, so that it can be fetched");
-        }
-        let online = Online::open(handle, cached)?;
-        let there = online.list(repo)?;
-        let config = online.get(CONFIG)?;
-        if there.contains(TOKENIZER) {
-            online.get(TOKENIZER)?;
-        }
-        let weights = WEIGHTS.into_iter().find(|name| there.contains(*name));
-        let weights = weights
-            .ok_or_else(|| anyhow!("{repo} has no weights that are read"))
-            .hint(format!("a model has one of {}", WEIGHTS.join(", ")))?;
-        for shard in shards(&online.get(weights)?)? {
-            online.get(&shard)?;
-        }
-        let folder = config.parent().context("the hub's cache has no folder")?;
-        Ok(folder.to_owned())
+impl Name {
+    /// Whether a text names a model on the hub, well or badly.
+    pub(crate) fn is_meant_by(text: &str) -> bool {
+        text.starts_with(PREFIX)
     }
+}
 
-    /// The files that an index names; none where the file is no index.
-    fn shards(weights: &Path) -> Result<Vec<String>> {
-        let name = weights.file_name().unwrap_or_default();
-        match () {
-            () if name == WEIGHTS[1] => Ok(safetensors::shard_names(&files::read(weights)?)?),
-            () if name == WEIGHTS[3] => Ok(pytorch::shard_names(&files::read(weights)?)?),
-            () => Ok(Vec::new()),
-        }
-    }
+impl FromStr for Name {
+    type Err = String;
 
-    /// What Python's `huggingface_hub` and we have fetched before.
-    struct Cached {
-        repo: CacheRepo,
-        /// The folder of a commit that was asked for by its hash: Python keeps no reference to it.
-        commit: PathBuf,
-    }
-
-    impl Cached {
-        fn open(repo: &Repo) -> Self {
-            let cached = cache().repo(repo.clone());
-            let commit = cached.pointer_path(repo.revision());
-            Self {
-                repo: cached,
-                commit,
-            }
-        }
-
-        fn get(&self, name: &str) -> Option<PathBuf> {
-            let pinned = Some(self.commit.join(name)).filter(|path| path.is_file());
-            pinned.or_else(|| self.repo.get(name))
-        }
-
-        /// The folder, if nothing is left to be fetched. Offline a model may lack its tokenizer.
-        fn complete(&self) -> Option<PathBuf> {
-            let config = self.get(CONFIG)?;
-            if self.get(TOKENIZER).is_none() && !offline() {
-                return None;
-            }
-            let weights = WEIGHTS.into_iter().find_map(|name| self.get(name))?;
-            let shards = shards(&weights).ok()?;
-            let all = shards.iter().all(|shard| self.get(shard).is_some());
-            all.then(|| config.parent().map(Path::to_owned))?
-        }
-    }
-
-    struct Online {
-        api: ApiRepo,
-        cached: Cached,
-    }
-
-    impl Online {
-        fn open(repo: Repo, cached: Cached) -> Result<Self> {
-            let mut builder = ApiBuilder::from_cache(cache());
-            if let Some(endpoint) = variable("HF_ENDPOINT") {
-                builder = builder.with_endpoint(endpoint);
-            }
-            if let Some(token) = variable("HF_TOKEN") {
-                builder = builder.with_token(Some(token));
-            }
-            let api = builder.build()?.repo(repo);
-            Ok(Self { api, cached })
-        }
-
-        /// The names of all files.
-        fn list(&self, repo: &str) -> Result<BTreeSet<String>> {
-            let info = self.api.info();
-            let info = info
-                .with_context(|| format!("could not find {repo} on the hub"))
-                .hint(
-                    "check the name, the revision and the network; set HF_TOKEN for gated models",
-                )?;
-            Ok(info
-                .siblings
-                .into_iter()
-                .map(|file| file.rfilename)
-                .collect())
-        }
-
-        /// A file, fetched unless it is there; where a connection broke the next call goes on.
-        fn get(&self, name: &str) -> Result<PathBuf> {
-            if let Some(path) = self.cached.get(name) {
-                return Ok(path);
-            }
-            let path = self
-                .api
-                .download(name)
-                .with_context(|| format!("could not fetch {name} from the hub"))
-                .hint("run the same command again: what has arrived is kept")?;
-            if let Err(error) = intact(&path) {
-                remove(&path)?;
-                return Err(error).hint("run the same command again: the file is fetched anew");
-            }
-            Ok(path)
-        }
-    }
-
-    /// The hub names each file's content by its hash, and the cache keeps it under that name: SHA-256 for
-    /// large files, git's own SHA-1 for small ones. Another server's names may be no hashes.
-    fn intact(path: &Path) -> Result<()> {
-        let blob = fs::canonicalize(path)?;
-        let name = blob.file_name().unwrap_or_default().to_string_lossy();
-        if !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Ok(());
-        }
-        let bytes = files::map(&blob)?;
-        let found = match name.len() {
-            64 => sha256(&bytes),
-            40 => {
-                let mut hash = Sha1::new();
-                hash.update(format!("blob {}\0", bytes.len()));
-                hash.update(&*bytes);
-                format!("{:x}", hash.finalize())
-            }
-            _ => return Ok(()),
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not of the form {FORM}");
+        let name = text.strip_prefix(PREFIX).ok_or_else(wrong)?;
+        let (path, revision) = match name.split_once('@') {
+            Some((path, revision)) => (path, Some(revision)),
+            None => (name, None),
         };
-        match found == *name {
-            true => Ok(()),
-            false => Err(anyhow!(
-                "{} arrived damaged: its hash is {found} instead of {name}",
-                path.display()
-            )),
+        let (repo, file) = match path.match_indices('/').nth(1) {
+            Some((at, _)) => (&path[..at], Some(&path[at + 1..])),
+            None => (path, None),
+        };
+        // The parts become parts of a path in the cache.
+        let parts_are_names = path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        let is_good = parts_are_names
+            && repo.contains('/')
+            && file.is_none_or(|file| file.ends_with(GGUF))
+            && revision != Some("");
+        let named = || Self {
+            repo: repo.to_owned(),
+            file: file.map(str::to_owned),
+            revision: revision.map(str::to_owned),
+        };
+        is_good.then(named).ok_or_else(wrong)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PREFIX}{}", self.repo)?;
+        if let Some(file) = &self.file {
+            write!(f, "/{file}")?;
+        }
+        match &self.revision {
+            Some(revision) => write!(f, "@{revision}"),
+            None => Ok(()),
         }
     }
+}
 
-    /// A file and what it points to.
-    fn remove(path: &Path) -> Result<()> {
-        fs::remove_file(fs::canonicalize(path)?)?;
-        // On Windows the file itself may be in the link's place, and gone already.
-        let _ = fs::remove_file(path);
-        Ok(())
+/// See the other `fetch`, which this build lacks.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "hub"))]
+pub(crate) fn fetch(name: &Name) -> anyhow::Result<std::path::PathBuf> {
+    Err(crate::failure::hinted(
+        anyhow::anyhow!("{name} can't be fetched: this build has no hub support"),
+        "this program was built without its feature `hub`: rebuild with it, or download the model and name its folder",
+    ))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_third_part_is_a_file() {
+        let name: Name = "hub:org/name/q4/m.gguf@refs/pr/1".parse().unwrap();
+        let expected = Name {
+            repo: "org/name".into(),
+            file: Some("q4/m.gguf".into()),
+            revision: Some("refs/pr/1".into()),
+        };
+        assert_eq!(name, expected);
+        // A repository may be called like a file.
+        let name: Name = "hub:org/name.gguf".parse().unwrap();
+        assert_eq!((name.repo.as_str(), name.file), ("org/name.gguf", None));
     }
 
-    /// `HF_HUB_CACHE`, else `hub` in `HF_HOME`, else in the home folder, as in `huggingface_hub`.
-    fn cache() -> Cache {
-        match variable("HF_HUB_CACHE") {
-            Some(path) => Cache::new(path.into()),
-            None => Cache::from_env(),
+    #[test]
+    fn half_a_name_is_refused() {
+        let wrong = [
+            "org/name",
+            "hub:",
+            "hub:name",
+            "hub:/name",
+            "hub:a/",
+            "hub:a/b@",
+            "hub:a/b/c",
+            "hub:a/b/",
+            "hub:a/b/m.safetensors",
+            "hub:a/b//m.gguf",
+            "hub:a/b/../m.gguf",
+            "hub:../b",
+            "hub:a/b/m.gguf/",
+        ];
+        for text in wrong {
+            let error = text.parse::<Name>().unwrap_err();
+            assert!(error.contains(text) && error.contains(FORM), "{error}");
         }
-    }
-
-    /// Any value but `0` and the empty string counts, as in `huggingface_hub`.
-    fn offline() -> bool {
-        variable("HF_HUB_OFFLINE").is_some_and(|value| value != "0")
-    }
-
-    fn variable(name: &str) -> Option<String> {
-        std::env::var(name).ok().filter(|value| !value.is_empty())
     }
 }

@@ -16,37 +16,18 @@ use crate::hub;
 pub(crate) enum ModelSource {
     /// A folder in Hugging Face's layout, a `.gguf` file or a bundle.
     Path(PathBuf),
-    /// `hub:org/name[@revision]`.
-    Hub {
-        /// `org/name`.
-        repo: String,
-        /// Branch, tag or commit; the hub's default branch when absent.
-        revision: Option<String>,
-    },
+    /// `hub:org/name[/FILE.gguf][@revision]`.
+    Hub(hub::Name),
 }
 
 impl FromStr for ModelSource {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let Some(name) = text.strip_prefix("hub:") else {
-            return Ok(Self::Path(text.into()));
-        };
-        let (repo, revision) = match name.split_once('@') {
-            Some((repo, revision)) => (repo, Some(revision.to_owned())),
-            None => (name, None),
-        };
-        let good = repo.split('/').filter(|part| !part.is_empty()).count() == 2
-            && repo.matches('/').count() == 1;
-        if !good || revision.as_deref() == Some("") {
-            return Err(format!(
-                "`{text}` is not of the form hub:org/name[@revision]"
-            ));
+        match hub::Name::is_meant_by(text) {
+            true => text.parse().map(Self::Hub),
+            false => Ok(Self::Path(text.into())),
         }
-        Ok(Self::Hub {
-            repo: repo.to_owned(),
-            revision,
-        })
     }
 }
 
@@ -68,14 +49,7 @@ impl fmt::Display for ModelSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => write!(f, "{}", path.display()),
-            Self::Hub {
-                repo,
-                revision: None,
-            } => write!(f, "hub:{repo}"),
-            Self::Hub {
-                repo,
-                revision: Some(revision),
-            } => write!(f, "hub:{repo}@{revision}"),
+            Self::Hub(name) => name.fmt(f),
         }
     }
 }
@@ -101,9 +75,7 @@ impl ModelSource {
     pub(crate) fn locate(&self) -> Result<Located> {
         match self {
             Self::Path(path) => locate(path),
-            Self::Hub { repo, revision } => {
-                Ok(Located::Folder(hub::fetch(repo, revision.as_deref())?))
-            }
+            Self::Hub(name) => locate(&hub::fetch(name)?),
         }
     }
 }
@@ -124,7 +96,10 @@ fn locate(path: &Path) -> Result<Located> {
     match () {
         () if !path.exists() => Err(hinted(
             anyhow!("no model at {name}"),
-            "name a folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[@revision]",
+            format!(
+                "name a folder, a .gguf file, a .post.safetensors bundle, or {}",
+                hub::FORM
+            ),
         )),
         () if name.ends_with(".gguf") => Ok(Located::Gguf(owned())),
         () if name.ends_with(".post.safetensors") => Ok(Located::Bundle(owned())),
@@ -155,7 +130,15 @@ mod tests {
 
     #[test]
     fn hub_names_come_back_as_written() {
-        for text in ["hub:org/name", "hub:org/name@v1.0", "some/folder", "a.gguf"] {
+        let texts = [
+            "hub:org/name",
+            "hub:org/name@v1.0",
+            "hub:org/name/a.gguf",
+            "hub:org/name/q4/a.gguf@v1.0",
+            "some/folder",
+            "a.gguf",
+        ];
+        for text in texts {
             let source: ModelSource = text.parse().unwrap();
             assert_eq!(source.to_string(), text);
         }

@@ -1,6 +1,10 @@
 //! The terminal: data on stdout, everything said to a person on stderr.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// For those who are handed no terminal.
+static BARS: AtomicBool = AtomicBool::new(false);
 
 /// What this process may say, and how.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +17,7 @@ impl Terminal {
     /// Bars are drawn only on a terminal; elsewhere a plain line now and then replaces them.
     pub(crate) fn new(quiet: bool) -> Self {
         let bars = !quiet && io::stderr().is_terminal();
+        BARS.store(bars, Ordering::Relaxed);
         Self { quiet, bars }
     }
 
@@ -32,6 +37,11 @@ impl Terminal {
     pub(crate) fn warn(self, text: impl AsRef<str>) {
         to_stderr(&format!("warning: {}", text.as_ref()));
     }
+}
+
+/// Whether progress bars can be drawn, of the terminal that was opened last.
+pub(crate) fn draws_bars() -> bool {
+    BARS.load(Ordering::Relaxed)
 }
 
 /// Writes a result to stdout, with a line end.

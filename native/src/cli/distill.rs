@@ -43,7 +43,7 @@ Examples:
 Of files with more than steps × batch texts, so many are drawn by --seed, in bounded memory. The teacher
 reads those once; its hidden states are kept in RUN/states.bin (2 bytes × width for each token). Killed? Run it again with --resume.")]
 pub(crate) struct Args {
-    /// The large model: a folder, a .gguf file, or hub:org/name[@revision]
+    /// The large model: a folder, a .gguf file, or hub:org/name[/FILE.gguf][@revision]
     #[arg(long, value_name = "MODEL")]
     teacher: Option<ModelSource>,
     /// Public text of any size: one passage a line, or the column of a table (.parquet, .jsonl, .csv, .tsv);

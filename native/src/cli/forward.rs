@@ -32,7 +32,7 @@ With --json: {\"ids\": […], \"position\": …, \"logits\": […]}: the whole v
 tokens that the model's tokenizer puts around a text. A prompt stands where it was tuned; one that stands
 behind BOS is put behind the first id.")]
 pub(crate) struct Args {
-    /// A folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[@revision]
+    /// A folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[/FILE.gguf][@revision]
     #[arg(long, value_name = "MODEL")]
     model: ModelSource,
     /// Token ids, with commas between them

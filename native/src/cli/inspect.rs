@@ -1,19 +1,25 @@
 //! `post-native inspect`: what a file is.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use post_core::checkpoint::gguf::Kind;
 use post_core::checkpoint::pytorch::Pytorch;
-use post_core::checkpoint::{Safetensors, Tensors};
+use post_core::checkpoint::{CheckpointError, Gguf, Numbers, Safetensors, Tensors};
 use post_core::dp::Receipt;
+use post_core::model::Config;
+use post_core::model::rotary::RopeScaling;
 use post_core::prompt::{Format, SoftPrompt, sniff};
 use post_core::task::{Answers, Task};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use crate::dtype::Dtype;
 use crate::failure::Hint;
 use crate::source::{Located, ModelSource};
 use crate::term;
-use crate::weights::pickled;
+use crate::weights::{Weights, pickled};
 use crate::{files, models, prompts};
 
 /// Say what a model, bundle, prompt, receipt, task or table is
@@ -21,11 +27,13 @@ use crate::{files, models, prompts};
 #[command(after_help = "\
 Examples:
   post-native inspect SmolLM2.gguf
+  post-native inspect hub:HuggingFaceTB/SmolLM2-135M
   post-native inspect prompt.zip
   post-native inspect train.csv")]
 pub(crate) struct Args {
-    /// A model's folder or file, a bundle, weights, a prompt in any format, privacy.json, a task, a table
-    path: PathBuf,
+    /// A model's folder or file, hub:org/name[/FILE.gguf][@revision], a bundle, weights, a prompt in any format,
+    /// privacy.json, a task, a table
+    path: ModelSource,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -36,14 +44,24 @@ pub(crate) struct Args {
 /// # Errors
 /// When the file can't be read, or is none of these.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let found = look(&args.path)?;
+    let found = match &args.path {
+        ModelSource::Path(path) => look(path)?,
+        hub => model(hub)?,
+    };
     if args.json {
         return term::json(&found);
     }
-    for (name, value) in found.as_object().into_iter().flatten() {
-        term::data(format!("{name:<20} {}", plain(value)))?;
+    for line in lines(&found) {
+        term::data(line)?;
     }
     Ok(())
+}
+
+/// What was found, as a person reads it.
+fn lines(found: &Value) -> Vec<String> {
+    let fields = found.as_object().into_iter().flatten();
+    let line = |(name, value)| format!("{name:<20} {}", plain(value));
+    fields.map(line).collect()
 }
 
 /// A value as a person writes it.
@@ -74,15 +92,15 @@ fn look(path: &Path) -> Result<Value> {
         .unwrap_or_default();
     if path.is_dir() {
         let is_model = path.join("config.json").is_file();
-        return if is_model { model(path) } else { prompt(path) };
+        return if is_model { local(path) } else { prompt(path) };
     }
     match end {
         "json" => receipt(path),
         "toml" => task(path),
         "csv" | "tsv" | "tab" | "jsonl" | "ndjson" | "parquet" | "gz" | "bz2" | "zst" => rows(path),
-        "gguf" => model(path),
-        _ if path.to_string_lossy().ends_with(".post.safetensors") => model(path),
-        _ if !path.exists() => model(path),
+        "gguf" => local(path),
+        _ if path.to_string_lossy().ends_with(".post.safetensors") => local(path),
+        _ if !path.exists() => local(path),
         _ => tensors(path),
     }
 }
@@ -95,13 +113,13 @@ fn tensors(path: &Path) -> Result<Value> {
         Some(Format::Npy) => bare(path, "soft prompt (.npy)"),
         Some(kind) if path.with_file_name("config.json").is_file() => {
             let found = bare(path, named(kind));
-            found.or_else(|_| model(path))
+            found.or_else(|_| local(path))
         }
         Some(kind) => {
             let found = bare(path, named(kind));
             found.or_else(|_| weights(path, kind))
         }
-        None => model(path),
+        None => local(path),
     }
 }
 
@@ -164,20 +182,30 @@ fn weights(path: &Path, kind: Format) -> Result<Value> {
         },
         "tensors": names.len(),
         "parameters": names.iter().map(|name| shape(name).iter().product::<usize>()).sum::<usize>(),
+        "stored_as": stored_as(found.as_ref())?,
+        "bytes": on_disk(&[path.to_owned()])?,
         "first": first.map(|name| format!("{name} {:?}", shape(name))).collect::<Vec<_>>(),
         "way_on": "put the model's config.json beside it, and it is a model",
     }))
 }
 
-fn model(path: &Path) -> Result<Value> {
-    let source = ModelSource::Path(path.to_owned());
-    let kind = match source.locate()? {
-        Located::Folder(_) => "model folder",
-        Located::Weights(_) => "weights of a model folder",
-        Located::Gguf(_) => "GGUF model",
-        Located::Bundle(file) => return bundle(&file),
+fn local(path: &Path) -> Result<Value> {
+    model(&ModelSource::Path(path.to_owned()))
+}
+
+fn model(source: &ModelSource) -> Result<Value> {
+    let located = source.locate()?;
+    let (kind, files) = match &located {
+        Located::Folder(folder) => {
+            let names = Weights::find(folder)?.names;
+            let files = names.iter().map(|name| folder.join(name)).collect();
+            ("model folder", files)
+        }
+        Located::Weights(file) => ("weights of a model folder", vec![file.clone()]),
+        Located::Gguf(file) => ("GGUF model", vec![file.clone()]),
+        Located::Bundle(file) => return bundle(file),
     };
-    let model = models::open(&source)?;
+    let model = models::open(source)?;
     let tensors = model.tensors.names();
     let size = |name: &String| {
         model
@@ -185,8 +213,12 @@ fn model(path: &Path) -> Result<Value> {
             .shape(name)
             .map_or(0, |s| s.iter().product::<usize>())
     };
+    let stored_as = match &located {
+        Located::Gguf(file) => kinds(file)?,
+        _ => stored_as(model.tensors.as_ref())?,
+    };
     let config = &model.config;
-    Ok(json!({
+    let about = json!({
         "kind": kind,
         "name": model.about.name,
         "license": model.about.license,
@@ -202,8 +234,135 @@ fn model(path: &Path) -> Result<Value> {
         "tokenizer": model.tokenizer.as_ref().map(|t| format!("{} tokens", t.get_vocab_size(true))),
         "tensors": tensors.len(),
         "parameters": tensors.iter().map(size).sum::<usize>(),
-        "hash": models::hash(&source)?,
-    }))
+        "stored_as": stored_as,
+        "bytes": on_disk(&files)?,
+        "hash": models::hash(source)?,
+    });
+    Ok(with_attention(about, config))
+}
+
+/// How many bytes the files have together.
+fn on_disk(files: &[PathBuf]) -> Result<u64> {
+    let size = |file: &PathBuf| {
+        let about = fs::metadata(file);
+        let about = about.with_context(|| format!("could not read {}", file.display()))?;
+        Ok(about.len())
+    };
+    files.iter().map(size).sum()
+}
+
+/// How many tensors are stored as what.
+fn stored_as(tensors: &dyn Tensors) -> Result<BTreeMap<String, usize>> {
+    let mut counts = BTreeMap::new();
+    for name in tensors.names() {
+        let mut kind = "";
+        let shown = tensors.show(&name, &mut |numbers| {
+            let dtype = match numbers {
+                Numbers::F32(_) => Dtype::F32,
+                Numbers::F16(_) => Dtype::F16,
+                Numbers::BF16(_) => Dtype::Bf16,
+            };
+            kind = dtype.name();
+        });
+        let kind = match shown {
+            Ok(()) => kind.to_owned(),
+            // Nothing is computed with it as it is: a bundle's int8, masks in old files.
+            Err(CheckpointError::Dtype { dtype, .. }) => dtype.to_lowercase(),
+            Err(error) => return Err(error.into()),
+        };
+        *counts.entry(kind).or_default() += 1;
+    }
+    Ok(counts)
+}
+
+/// As [`stored_as`], by ggml's names.
+fn kinds(gguf: &Path) -> Result<BTreeMap<String, usize>> {
+    let gguf = Gguf::parse(models::shared(gguf)?)?;
+    let mut counts = BTreeMap::new();
+    for tensor in gguf.tensors().values() {
+        let name = match tensor.kind {
+            Kind::F32 => "f32".to_owned(),
+            Kind::F16 => "f16".to_owned(),
+            Kind::BF16 => "bf16".to_owned(),
+            Kind::Q2K => "Q2_K".to_owned(),
+            Kind::Q3K => "Q3_K".to_owned(),
+            Kind::Q4K => "Q4_K".to_owned(),
+            Kind::Q5K => "Q5_K".to_owned(),
+            Kind::Q6K => "Q6_K".to_owned(),
+            Kind::IQ4NL => "IQ4_NL".to_owned(),
+            Kind::IQ4XS => "IQ4_XS".to_owned(),
+            // The others are called as ggml calls them.
+            kind => format!("{kind:?}"),
+        };
+        *counts.entry(name).or_default() += 1;
+    }
+    Ok(counts)
+}
+
+/// Adds windows, stretched angles and soft caps, where there are any.
+fn with_attention(mut about: Value, config: &Config) -> Value {
+    let layers = config.layers.iter();
+    let windows = layers.clone().filter_map(|layer| layer.window);
+    let angles = layers.filter_map(|layer| stretched(layer.rope?.scaling));
+    let caps = [
+        ("scores", config.attn_logit_softcapping),
+        ("logits", config.final_logit_softcapping),
+    ];
+    let caps = caps
+        .into_iter()
+        .filter_map(|(of, cap)| Some((of.to_owned(), cap?.into())));
+    let caps: Map<String, Value> = caps.collect();
+    let found = [
+        (
+            "windows",
+            in_blocks(windows.map(|places| json!({ "places": places }))),
+        ),
+        ("angle_scaling", in_blocks(angles)),
+        ("soft_caps", (!caps.is_empty()).then(|| caps.into())),
+    ];
+    for (name, value) in found {
+        if let Some(value) = value {
+            about[name] = value;
+        }
+    }
+    about
+}
+
+/// Each thing once, with the number of blocks that have it.
+fn in_blocks(things: impl Iterator<Item = Value>) -> Option<Value> {
+    let mut counted: Vec<(Value, usize)> = Vec::new();
+    for thing in things {
+        match counted.iter_mut().find(|(known, _)| *known == thing) {
+            Some((_, blocks)) => *blocks += 1,
+            None => counted.push((thing, 1)),
+        }
+    }
+    let counted = counted.into_iter().map(|(mut thing, blocks)| {
+        thing["blocks"] = blocks.into();
+        thing
+    });
+    let counted: Vec<Value> = counted.collect();
+    (!counted.is_empty()).then(|| counted.into())
+}
+
+/// By Hugging Face's names of the ways.
+fn stretched(scaling: RopeScaling) -> Option<Value> {
+    let (way, factor, original) = match scaling {
+        RopeScaling::Default => return None,
+        RopeScaling::Linear { factor } => ("linear", factor, None),
+        RopeScaling::Dynamic { factor } => ("dynamic", factor, None),
+        RopeScaling::Llama3 {
+            factor, original, ..
+        } => ("llama3", factor, Some(original)),
+        RopeScaling::Yarn {
+            factor, original, ..
+        } => ("yarn", factor, Some(original)),
+    };
+    let mut found = json!({ "rope_type": way, "factor": factor });
+    if let Some(original) = original {
+        found["original_positions"] = original.into();
+    }
+    Some(found)
 }
 
 /// A bundle says what it is even when it lacks what its teacher would complete it with.
@@ -216,7 +375,8 @@ fn bundle(path: &Path) -> Result<Value> {
     let (card, config) = (bundle.card(), bundle.config());
     let tasks = card.tasks.iter().map(|text| Task::from_toml(text));
     let tasks = tasks.map(|task| Ok(task?.name().to_owned()));
-    Ok(json!({
+    let stored = Safetensors::open(vec![(card.name.clone(), models::shared(path)?)])?;
+    let about = json!({
         "kind": kind,
         "name": card.name,
         "license": card.license,
@@ -228,8 +388,11 @@ fn bundle(path: &Path) -> Result<Value> {
         "blocks": config.num_hidden_layers(),
         "hidden_size": config.hidden_size,
         "vocab_size": config.vocab_size,
+        "stored_as": stored_as(&stored)?,
+        "bytes": on_disk(&[path.to_owned()])?,
         "hash": bundle.hash(),
-    }))
+    });
+    Ok(with_attention(about, config))
 }
 
 fn prompt(path: &Path) -> Result<Value> {
@@ -301,4 +464,115 @@ fn rows(path: &Path) -> Result<Value> {
         "bad_rows": table.bad.len(),
         "first_bad_row": first,
     }))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn fixture(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../tests/fixtures")
+            .join(name)
+    }
+
+    /// Looks at a file, of which the screen must hold what is said, and compares these fields.
+    #[track_caller]
+    fn says(path: &Path, said: &Value) {
+        let found = look(path).unwrap();
+        assert!(lines(&found).len() <= 24, "{found}");
+        for (name, value) in said.as_object().unwrap() {
+            assert_eq!(&found[name], value, "{name} in {found}");
+        }
+    }
+
+    #[test]
+    fn windows_angles_and_caps_are_said_where_there_are_any() {
+        let gemma2 = json!({
+            "windows": [{ "places": 4, "blocks": 1 }], "angle_scaling": null,
+            "soft_caps": { "scores": 2.0, "logits": 3.0 },
+        });
+        says(&fixture("gguf/gemma2.gguf"), &gemma2);
+        let yarn = json!({
+            "windows": null, "soft_caps": null, "angle_scaling": [
+                { "rope_type": "yarn", "factor": 4.0, "original_positions": 16, "blocks": 2 },
+            ],
+        });
+        says(&fixture("gguf/yarn.gguf"), &yarn);
+        let gemma3 = json!({
+            "windows": [{ "places": 4, "blocks": 3 }],
+            "angle_scaling": [{ "rope_type": "linear", "factor": 2.0, "blocks": 1 }],
+        });
+        says(&fixture("models/gemma3"), &gemma3);
+        let shown = lines(&look(&fixture("models/gemma3")).unwrap());
+        let window = format!("{:<20} blocks 3, places 4", "windows");
+        assert!(shown.contains(&window), "{shown:?}");
+        for (name, way) in [
+            ("llama3", "llama3"),
+            ("llama-linear", "linear"),
+            ("llama-dynamic", "dynamic"),
+        ] {
+            let found = look(&fixture("models").join(name)).unwrap();
+            assert_eq!(found["angle_scaling"][0]["rope_type"], way, "{found}");
+        }
+    }
+
+    /// Of folders, in one file and in several, and of weights in both formats.
+    #[test]
+    fn stored_types_and_sizes_are_said() {
+        let size = |path: &Path| fs::metadata(path).unwrap().len();
+        let llama = fixture("models/llama");
+        let weights = llama.join("model.safetensors");
+        let said = json!({ "stored_as": { "f32": 30 }, "bytes": size(&weights) });
+        says(&llama, &said);
+        let folder = tempfile::tempdir().unwrap();
+        let bare = folder.path().join("bare.safetensors");
+        fs::copy(weights, &bare).unwrap();
+        says(&bare, &said);
+        for (name, dtype) in [
+            ("bf16.safetensors", "bf16"),
+            ("bf16.bin", "bf16"),
+            ("f16.bin", "f16"),
+        ] {
+            let path = fixture("halves").join(name);
+            says(
+                &path,
+                &json!({ "stored_as": { dtype: 21 }, "bytes": size(&path) }),
+            );
+        }
+        let sharded = folder.path().join("sharded");
+        fs::create_dir(&sharded).unwrap();
+        fs::copy(llama.join("config.json"), sharded.join("config.json")).unwrap();
+        let mut bytes = 0;
+        for entry in fs::read_dir(fixture("prompts/sharded")).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), sharded.join(entry.file_name())).unwrap();
+            bytes += match entry.path().extension() {
+                Some(end) if end == "bin" => entry.metadata().unwrap().len(),
+                _ => 0,
+            };
+        }
+        says(
+            &sharded,
+            &json!({ "stored_as": { "f32": 30 }, "bytes": bytes }),
+        );
+    }
+
+    #[test]
+    fn ggmls_types_are_called_as_ggml_calls_them() {
+        let found = kinds(&fixture("gguf/kinds.gguf")).unwrap();
+        let names: Vec<&str> = found.keys().map(String::as_str).collect();
+        let expected = [
+            "IQ4_NL", "IQ4_XS", "Q2_K", "Q3_K", "Q4_0", "Q4_1", "Q4_K", "Q5_0", "Q5_1", "Q5_K",
+            "Q6_K", "Q8_0", "bf16", "f16", "f32",
+        ];
+        assert_eq!(names, expected);
+        let gemma = fixture("gguf/gemma2.gguf");
+        let size = fs::metadata(&gemma).unwrap().len();
+        says(
+            &gemma,
+            &json!({ "stored_as": { "f32": 24 }, "bytes": size }),
+        );
+    }
 }

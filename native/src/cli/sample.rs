@@ -32,7 +32,7 @@ Example:
 
 What a model writes is as free to use as its licence says.")]
 pub(crate) struct Args {
-    /// A folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[@revision]
+    /// A folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[/FILE.gguf][@revision]
     #[arg(long, value_name = "MODEL")]
     model: Option<ModelSource>,
     /// What the passages continue, without being part of them; may be given several times

@@ -52,7 +52,7 @@ Examples:
 
 Everything that fixes the guarantee (N, batch, steps, noise, δ) becomes public in the receipt.")]
 pub(crate) struct Args {
-    /// The student: a folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[@revision]
+    /// The student: a folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[/FILE.gguf][@revision]
     #[arg(long, value_name = "MODEL")]
     pub(super) student: Option<ModelSource>,
     /// Tune on these students of the same teacher as well: what counts of an example is the mean of its losses

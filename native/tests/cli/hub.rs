@@ -56,6 +56,18 @@ fn sharded() -> BTreeMap<String, Vec<u8>> {
     files
 }
 
+/// A model in one file, and another in a folder of the repository.
+fn ggufs() -> BTreeMap<String, Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/gguf");
+    let read = |name: &str| fs::read(folder.join(name)).unwrap();
+    [
+        ("README.md".to_owned(), b"# Tiny".to_vec()),
+        ("q4/tiny-q4.gguf".to_owned(), read("linear.gguf")),
+        ("tiny-f32.gguf".to_owned(), read("llama3.gguf")),
+    ]
+    .into()
+}
+
 impl Hub {
     fn serve(files: BTreeMap<String, Vec<u8>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -75,11 +87,24 @@ impl Hub {
     }
 
     fn run(&self, model: &str, more: &[(&str, &str)]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_post-native"));
-        command.args([
+        let forward = [
             "forward", "--model", model, "--ids", "5,9,2", "--device", "cpu", "--json",
-        ]);
-        for name in ["HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE"] {
+        ];
+        self.post(&forward, more)
+    }
+
+    /// The binary, with what the environment says of other hubs left out.
+    fn post(&self, args: &[&str], more: &[(&str, &str)]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_post-native"));
+        command.args(args);
+        for name in [
+            "HF_TOKEN",
+            "HF_TOKEN_PATH",
+            "HF_HUB_OFFLINE",
+            "TRANSFORMERS_OFFLINE",
+            "HF_HUB_CACHE",
+            "XDG_CACHE_HOME",
+        ] {
             command.env_remove(name);
         }
         command
@@ -95,6 +120,13 @@ impl Hub {
         assert!(output.status.success(), "{}", stderr(&output));
         let found: Value = serde_json::from_str(&stdout(&output)).unwrap();
         found["logits"].clone()
+    }
+
+    #[track_caller]
+    fn inspected(&self, model: &str, more: &[(&str, &str)]) -> Value {
+        let output = self.post(&["inspect", model, "--json"], more);
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_str(&stdout(&output)).unwrap()
     }
 
     #[track_caller]
@@ -328,5 +360,150 @@ fn shards_of_pytorch_are_fetched_one_by_one() {
         "hub:org/tiny",
         &[],
         &["has no weights", "pytorch_model.bin"],
+    );
+}
+
+/// As Python reads the variables: `no` is not yes, and the older variable counts where the newer is silent.
+#[test]
+fn the_network_is_forbidden_by_yes_alone() {
+    let hub = Hub::serve(model());
+    for (variables, named) in [
+        (
+            [("HF_HUB_OFFLINE", "True"), ("TRANSFORMERS_OFFLINE", "0")],
+            "HF_HUB_OFFLINE",
+        ),
+        (
+            [("HF_HUB_OFFLINE", ""), ("TRANSFORMERS_OFFLINE", "YES")],
+            "TRANSFORMERS_OFFLINE",
+        ),
+    ] {
+        let hint = format!("hint: unset {named} once");
+        hub.fails(
+            "hub:org/tiny",
+            &variables,
+            &["not in the hub's cache", &hint],
+        );
+    }
+    assert_eq!(hub.heard(), [""; 0]);
+    hub.logits(
+        "hub:org/tiny",
+        &[("HF_HUB_OFFLINE", "no"), ("TRANSFORMERS_OFFLINE", "1")],
+    );
+    assert!(!hub.heard().is_empty());
+}
+
+/// Where `hf auth login` leaves it, wherever the models lie.
+#[test]
+fn the_token_is_found_where_python_keeps_it() {
+    let hub = Hub::serve(model());
+    hub.in_mood(Mood::Gated);
+    let path = |name: &str| hub.home.path().join(name).to_str().unwrap().to_owned();
+    let models = path("elsewhere/models");
+    let cache = ("HF_HUB_CACHE", models.as_str());
+    fs::create_dir_all(path("elsewhere/huggingface")).unwrap();
+    // The crate would take the one beside the cache.
+    fs::write(path("elsewhere/token"), "hf_other").unwrap();
+    hub.fails("hub:org/tiny", &[cache], &["401", "hf auth login"]);
+    assert!(hub.heard().iter().all(|line| line.ends_with(" -")));
+    fs::write(path("token"), "hf_secret\n").unwrap();
+    hub.logits("hub:org/tiny", &[cache]);
+    assert!(
+        hub.heard()
+            .iter()
+            .all(|line| line.ends_with("Bearer hf_secret"))
+    );
+    assert!(
+        Path::new(&models)
+            .join("models--org--tiny/refs/main")
+            .is_file()
+    );
+    // What comes first: the variable, a path of its own, the file in Hugging Face's folder.
+    hub.fails(
+        "hub:org/tiny@a",
+        &[cache, ("HF_TOKEN", "hf_variable")],
+        &["401"],
+    );
+    let other = path("elsewhere/token");
+    hub.fails(
+        "hub:org/tiny@a",
+        &[cache, ("HF_TOKEN_PATH", &other)],
+        &["401"],
+    );
+    let heard = hub.heard();
+    let sent = |token: &str| heard.iter().any(|line| line.ends_with(token));
+    assert!(sent("hf_variable") && sent("hf_other"), "{heard:?}");
+    // Without HF_HOME the folder lies among the caches.
+    fs::rename(path("token"), path("elsewhere/huggingface/token")).unwrap();
+    let caches = path("elsewhere");
+    hub.logits(
+        "hub:org/tiny",
+        &[("HF_HOME", ""), ("XDG_CACHE_HOME", &caches)],
+    );
+    let kept = path("elsewhere/huggingface/hub/models--org--tiny/refs/main");
+    assert_eq!(fs::read_to_string(kept).unwrap(), COMMIT);
+}
+
+#[test]
+fn inspect_says_what_a_model_on_the_hub_is() {
+    let hub = Hub::serve(model());
+    let found = hub.inspected("hub:org/tiny@v1", &[]);
+    assert_eq!(found["kind"], "model folder");
+    assert_eq!(found["blocks"], 3);
+    let size = model()["model.safetensors"].len();
+    assert_eq!(found["bytes"], json!(size));
+    let offline = [("HF_HUB_OFFLINE", "1")];
+    assert_eq!(hub.inspected("hub:org/tiny@v1", &offline), found);
+    let output = hub.post(&["inspect", "hub:tiny"], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("hub:org/name[/FILE.gguf][@revision]"));
+}
+
+#[test]
+fn a_gguf_file_of_a_repository_is_a_model() {
+    let hub = Hub::serve(ggufs());
+    let first = hub.logits("hub:org/tiny/tiny-f32.gguf", &[]);
+    let heard = hub.heard();
+    let asked = |name: &str| heard.iter().any(|line| line.contains(name));
+    assert!(asked("/resolve/main/tiny-f32.gguf"), "{heard:?}");
+    assert!(!asked("q4") && !asked("README"), "{heard:?}");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/gguf");
+    let local = fixtures.join("llama3.gguf");
+    assert_eq!(hub.logits(local.to_str().unwrap(), &[]), first);
+    let offline = [("HF_HUB_OFFLINE", "1")];
+    assert_eq!(hub.logits("hub:org/tiny/tiny-f32.gguf", &offline), first);
+    let deep = "hub:org/tiny/q4/tiny-q4.gguf@v1";
+    hub.fails(deep, &offline, &[deep, "not in the hub's cache"]);
+    assert_eq!(hub.inspected(deep, &[])["kind"], "GGUF model");
+    assert_eq!(hub.inspected(deep, &offline)["tensors"], 21);
+    assert_ne!(hub.logits(deep, &[]), first);
+}
+
+#[test]
+fn a_repository_of_gguf_files_names_them() {
+    let hub = Hub::serve(ggufs());
+    let way_on = "hint: name a GGUF file that is there, as in hub:org/tiny/q4/tiny-q4.gguf@v1";
+    hub.fails(
+        "hub:org/tiny@v1",
+        &[],
+        &[
+            "org/tiny has no weights",
+            "q4/tiny-q4.gguf, tiny-f32.gguf",
+            way_on,
+        ],
+    );
+    hub.fails(
+        "hub:org/tiny/none.gguf@v1",
+        &[],
+        &["org/tiny has no none.gguf", way_on],
+    );
+    let many = (0..20).map(|file| (format!("{file:02}.gguf"), b"GGUF".to_vec()));
+    Hub::serve(many.collect()).fails("hub:org/tiny", &[], &["10.gguf, 11.gguf and 8 more"]);
+    Hub::serve(model()).fails(
+        "hub:org/tiny/none.gguf",
+        &[],
+        &[
+            "org/tiny has no none.gguf",
+            "hint: a model is a .gguf file, or has one of model.safetensors",
+        ],
     );
 }

@@ -1,4 +1,4 @@
-//! Answers of text from tuning to evaluation, and what refuses them.
+//! Answers of text from tuning to evaluation, and what refuses them; what `inspect` says of a student.
 
 use std::fs;
 
@@ -111,6 +111,28 @@ fn a_private_run_has_a_receipt_that_holds() {
     place.refused(&format!("{receipt} --task @toy.toml"), &["hashes.task"]);
     let shown = place.done("inspect @open.toml");
     assert_eq!(shown["answer"], json!({ "max_tokens": 2, "end": " or" }));
+}
+
+/// Matrices as they were asked for, vectors and the scales of int8 in f32.
+#[test]
+fn bundles_say_how_they_are_stored() {
+    let place = place();
+    for (dtype, types) in [
+        ("f32", &["f32"][..]),
+        ("f16", &["f16", "f32"][..]),
+        ("int8", &["f32", "i8"][..]),
+    ] {
+        place.done(&format!(
+            "bundle --student @distill/student --license MIT --dtype {dtype} --out @{dtype}.post.safetensors"
+        ));
+        let shown = place.done(&format!("inspect @{dtype}.post.safetensors"));
+        let stored: Vec<&String> = shown["stored_as"].as_object().unwrap().keys().collect();
+        assert_eq!(stored, types, "{shown}");
+        let size = fs::metadata(place.path(&format!("{dtype}.post.safetensors")))
+            .unwrap()
+            .len();
+        assert_eq!(shown["bytes"], json!(size));
+    }
 }
 
 #[test]

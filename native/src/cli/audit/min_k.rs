@@ -30,7 +30,7 @@ Example:
   Does a student give away what it was distilled on?
     post-native audit min-k --model student.post.safetensors --members distilled-on.txt --others fresh.txt")]
 pub(super) struct Args {
-    /// A causal model: a folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[@revision]
+    /// A causal model: a folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[/FILE.gguf][@revision]
     #[arg(long, value_name = "MODEL")]
     model: Option<ModelSource>,
     /// Texts that it was trained on: lines, or a column of CSV, TSV, JSON lines or Parquet; also packed

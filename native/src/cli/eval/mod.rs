@@ -42,7 +42,7 @@ Both come with their 95 % interval (Wilson). With --json: {\"accuracy\": …, \"
 \"n\": …, \"per_class\": […], \"confusion\": {\"classes\": […], \"counts\": [[…]]}}; of answers of text
 {\"exact_match\": …, \"low\": …, \"high\": …, \"n\": …, \"loss\": …}, the loss being what tuning makes small.")]
 pub(crate) struct Args {
-    /// A folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[@revision]
+    /// A folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[/FILE.gguf][@revision]
     #[arg(long, value_name = "MODEL")]
     model: Option<ModelSource>,
     /// A task file, or the name of a built-in task
