@@ -65,7 +65,7 @@ pub(crate) struct Measured {
     /// Of the device's best matrix product.
     pub(crate) share_of_matmul: f64,
     /// The most the process ever held up to the end of the phase, or within it where the system can
-    /// tell; of the host's memory.
+    /// tell; of the host's memory, so that what a GPU holds in its own is not in it.
     pub(crate) peak_bytes: Option<u64>,
 }
 
@@ -91,7 +91,7 @@ impl Costs {
             ("examples/s", Align::Right),
             ("GFLOP/s", Align::Right),
             ("of matmul", Align::Right),
-            ("peak, MB", Align::Right),
+            ("peak, host MB", Align::Right),
         ]);
         for row in &self.measured {
             let peak = row.peak_bytes;
@@ -138,4 +138,31 @@ impl Costs {
 pub(crate) fn with_interval(estimate: &Estimate) -> String {
     let Estimate { value, low, high } = estimate;
     format!("{value:.3} [{low:.3}, {high:.3}]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_step_is_said_to_be_the_hosts() {
+        let step = Measured {
+            phase: "distil".into(),
+            seconds: 0.5,
+            examples_per_second: 8.0,
+            flops_per_second: 1e9,
+            share_of_matmul: 0.25,
+            peak_bytes: Some(3_000_000),
+        };
+        let costs = Costs {
+            best_matmul: 4e9,
+            measured: vec![step],
+            runs: Vec::new(),
+        };
+        let text = costs.speed().to_text();
+        assert!(
+            text.contains("peak, host MB") && text.trim_end().ends_with(" 3"),
+            "{text}"
+        );
+    }
 }

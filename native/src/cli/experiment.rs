@@ -4,11 +4,10 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use post_core::report::Table;
 
 use super::{audit, bench, distill, eval, score, transfer, tune};
 use crate::experiment::{
-    Config, Events, Inputs, Job, Plan, Pool, Results, gather, page, table, tables,
+    Config, Events, Inputs, Job, Plan, Pool, Program, Results, UNKNOWN, gather, page, table, tables,
 };
 use crate::failure::hinted;
 use crate::progress::Board;
@@ -22,7 +21,7 @@ use crate::{config, data, files};
 ///
 /// Each job is one call of this program in a folder of its own, named by what its numbers depend on: what
 /// several cells need is done once, and what was done is not done again. Results go to RUN/results.jsonl
-/// and RUN/report.html after every job.
+/// and RUN/report.html after every job that measures something. Each names the build of this program that it is from.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -32,7 +31,11 @@ Examples:
   On two GPUs, one job on each:
     post-native experiment experiments/paper/roberta-base.toml --devices cuda:0,cuda:1
 
-Killed? Run the same command again: it goes on at the last step of each job, while distilling at the last checkpoint.
+Killed? Run the same command again: it does what is not done. Jobs that were running lose:
+  tune, transfer  a step
+  audit lira      a shadow prompt
+  distill         what came after its last checkpoint; with `checkpoint_every = 1` in its settings, a step
+  others          all of it; they are short
 Private runs are entered in a ledger of their own each: this is for measuring, not for handing prompts out.")]
 pub(crate) struct Args {
     /// The experiment: a TOML file
@@ -95,7 +98,7 @@ pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
     let folder = folder(args);
     let places = (0..args.jobs).flat_map(|_| args.devices.iter().cloned());
     let pool = Pool {
-        program: std::env::current_exe().context("this program doesn't know where it lies")?,
+        program: Program::running()?,
         folder: folder.clone(),
         places: places.collect(),
     };
@@ -113,7 +116,7 @@ pub(crate) fn run(args: &Args, term: &Terminal) -> Result<()> {
         done: 0,
         failed: 0,
         board: Board::new(*term),
-        shown: Table::default(),
+        shown: String::new(),
     };
     let failed = pool.run(&plan, &mut watch)?;
     watch.board.clear();
@@ -207,7 +210,8 @@ struct Watch<'a> {
     done: usize,
     failed: usize,
     board: Board,
-    shown: Table,
+    /// The tables so far.
+    shown: String,
 }
 
 impl Watch<'_> {
@@ -218,24 +222,50 @@ impl Watch<'_> {
         files::write_atomic(&self.pool.folder.join(REPORT), page.as_bytes())?;
         Ok(results)
     }
+
+    /// Says which of the jobs that were done before are not this build's.
+    fn say_builds(&self, jobs: &[&Job]) {
+        let (mut others, mut unknown) = (0, 0);
+        for job in jobs {
+            let marks = self.pool.programs(&job.name);
+            if marks.iter().any(|mark| self.pool.program.differs(mark)) {
+                others += 1;
+            } else if marks.contains(UNKNOWN) {
+                unknown += 1;
+            }
+        }
+        let (all, folder) = (self.plan.jobs.len(), self.pool.folder.display());
+        if others > 0 {
+            self.term.note(format!(
+                "{others} of {all} jobs were done by another build of this program; remove {folder} or their folders \
+                 to do them again"
+            ));
+        }
+        if unknown > 0 {
+            self.term.note(format!(
+                "{unknown} of {all} jobs don't say which build of this program did them"
+            ));
+        }
+    }
 }
 
 impl Events for Watch<'_> {
-    fn already(&mut self, jobs: usize) -> Result<()> {
-        self.done = jobs;
-        self.shown = table(&gather(&self.publish()?.rows));
-        if jobs > 0 {
-            let all = self.plan.jobs.len();
+    fn already(&mut self, jobs: &[&Job]) -> Result<()> {
+        self.done = jobs.len();
+        self.shown = text(&self.publish()?)?;
+        if !jobs.is_empty() {
+            let (done, all) = (self.done, self.plan.jobs.len());
             self.term
-                .note(format!("{jobs} of {all} jobs were done before"));
+                .note(format!("{done} of {all} jobs were done before"));
+            self.say_builds(jobs);
         }
         Ok(())
     }
 
     fn done(&mut self, job: &Job) -> Result<()> {
         self.done += 1;
-        if job.command == "eval" {
-            self.shown = table(&gather(&self.publish()?.rows));
+        if self.plan.measures(job) {
+            self.shown = text(&self.publish()?)?;
         }
         let (done, all) = (self.done, self.plan.jobs.len());
         if !self.term.bars() {
@@ -256,11 +286,85 @@ impl Events for Watch<'_> {
         if !self.term.bars() {
             return;
         }
-        let mut text = self.shown.to_text();
+        let mut text = self.shown.clone();
         text += &format!("\n{} of {} jobs done\n", self.done, self.plan.jobs.len());
         for (job, said) in jobs {
             text += &format!("{}: {}\n", job.name, said.trim());
         }
         self.board.show(text);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
+    use super::*;
+
+    const PROBES: &str = r#"
+title = "Costs and scores"
+[teachers.t]
+model = "t.gguf"
+[students.s]
+model = "s.gguf"
+[tasks.films]
+task = "sst2"
+train = ["train.csv"]
+test = ["test.csv"]
+[audits]
+min-k = { members = ["a.txt"], others = ["b.txt"] }
+[bench]
+"#;
+
+    #[test]
+    fn what_a_job_measured_is_published_and_shown_when_it_is_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::parse(PROBES).unwrap();
+        let plan = Plan::new(&config, &mut Inputs::unread()).unwrap();
+        let pool = Pool {
+            program: Program::running().unwrap(),
+            folder: folder.path().to_owned(),
+            places: vec!["cpu".into()],
+        };
+        let term = Terminal::new(true);
+        let mut watch = Watch {
+            title: "Costs and scores",
+            settings: PROBES,
+            plan: &plan,
+            pool: &pool,
+            term: &term,
+            done: 0,
+            failed: 0,
+            board: Board::new(term),
+            shown: String::new(),
+        };
+        watch.already(&[]).unwrap();
+        let published = || fs::read_to_string(folder.path().join(RESULTS)).unwrap();
+        assert_eq!((published(), watch.shown.as_str()), (String::new(), ""));
+
+        let bench = plan.jobs.iter().find(|job| job.command == "bench").unwrap();
+        let run = json!({
+            "phase": "transfer", "who": "provider", "examples": 80.0, "flops": 1e12, "bytes": 1e9, "seconds": 10.0
+        });
+        let step = json!({
+            "phase": "transfer", "seconds": 0.5, "examples_per_second": 8.0, "flops_per_second": 1e11,
+            "share_of_matmul": 0.5, "peak_bytes": 1_000_000
+        });
+        let found = json!({ "best_matmul": 2e11, "measured": [step], "runs": [run] });
+        let done = json!({ "seconds": 12.0, "summary": found });
+        let job = folder.path().join("jobs").join(&bench.name);
+        fs::create_dir_all(&job).unwrap();
+        fs::write(job.join("done.json"), done.to_string()).unwrap();
+        watch.done(bench).unwrap();
+        let lines = published();
+        assert!(lines.contains("\"probe\":\"bench\""), "{lines}");
+        // Where nobody wrote down which build did it.
+        assert!(lines.contains("\"program\":[\"unknown\"]"), "{lines}");
+        for part in ["Whole runs", "examples/s", "8.0"] {
+            assert!(watch.shown.contains(part), "{}", watch.shown);
+        }
     }
 }

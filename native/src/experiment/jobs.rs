@@ -111,6 +111,28 @@ impl Plan {
     pub(crate) fn job(&self, name: &str) -> Option<&Job> {
         self.jobs.iter().find(|job| job.name == name)
     }
+
+    /// Names of the jobs that a job needs, and of those that these need.
+    pub(crate) fn behind(&self, name: &str) -> Vec<String> {
+        let needs = |name: &str| {
+            let needs = self.job(name).map_or(&[][..], |job| &job.needs);
+            needs.iter().map(|need| need.job.as_str())
+        };
+        let mut all = BTreeSet::new();
+        let mut open: Vec<&str> = needs(name).collect();
+        while let Some(name) = open.pop() {
+            if all.insert(name.to_owned()) {
+                open.extend(needs(name));
+            }
+        }
+        all.into_iter().collect()
+    }
+
+    /// Whether the job's end brings a number or a finding.
+    pub(crate) fn measures(&self, job: &Job) -> bool {
+        self.rows.iter().any(|row| row.eval == job.name)
+            || self.probes.iter().any(|probed| probed.job == job.name)
+    }
 }
 
 struct Planner<'a> {
@@ -166,8 +188,8 @@ impl Planner<'_> {
         if method.calibrates() {
             eval.insert("calibrate".into(), paths(&self.public(cell)?.data));
         }
-        let training = self.all_needed(&needs);
         let eval = self.eval(cell, method, eval, needs)?;
+        let training = self.plan.behind(&eval);
         self.plan.rows.push(Planned {
             method,
             coordinates,
@@ -397,19 +419,6 @@ impl Planner<'_> {
         }
         Ok(name)
     }
-
-    /// Names of the jobs that these files come from, and of those that these need.
-    fn all_needed(&self, needs: &[Need]) -> Vec<String> {
-        let mut all = BTreeSet::new();
-        let mut open: Vec<&str> = needs.iter().map(|need| need.job.as_str()).collect();
-        while let Some(name) = open.pop() {
-            if all.insert(name.to_owned()) {
-                let needs = self.plan.job(name).map_or(&[][..], |job| &job.needs);
-                open.extend(needs.iter().map(|need| need.job.as_str()));
-            }
-        }
-        all.into_iter().collect()
-    }
 }
 
 impl Inputs {
@@ -471,7 +480,8 @@ impl Inputs {
     }
 }
 
-fn hash(path: &Path) -> Result<String> {
+/// SHA-256 of a file.
+pub(super) fn hash(path: &Path) -> Result<String> {
     Ok(sha256(&files::map(path)?))
 }
 

@@ -62,14 +62,16 @@ impl Method {
             Self::ZeroShot | Self::Sentence | Self::Calibrated | Self::StudentZeroShot => {
                 "no private row is used"
             }
-            Self::Student => "ε to whoever gets the prompt; no teacher takes part",
+            Self::Student => "(ε, δ) to whoever gets the prompt; no teacher takes part",
             Self::Direct | Self::Relative | Self::Post | Self::PostCalibrated => {
-                "ε to the provider, who gets the prompt alone"
+                "(ε, δ) to the provider, who gets the prompt alone"
             }
             Self::LogitArithmetic => {
-                "ε to the provider, who runs the student beside the teacher for each text"
+                "(ε, δ) to the provider, who runs the student beside the teacher for each text"
             }
-            Self::TeacherTuned => "the provider sees every private row; ε to the prompt's users",
+            Self::TeacherTuned => {
+                "the provider sees every private row; (ε, δ) to the prompt's users"
+            }
             Self::UpperBound => {
                 "none: the provider sees every private row, and the prompt may leak them"
             }
@@ -79,6 +81,14 @@ impl Method {
     /// Whether the provider gets to see private rows.
     pub(crate) fn leaks(self) -> bool {
         matches!(self, Self::TeacherTuned | Self::UpperBound)
+    }
+
+    /// Whether a prompt is tuned on private rows for it.
+    pub(crate) fn tunes(self) -> bool {
+        !matches!(
+            self,
+            Self::ZeroShot | Self::Sentence | Self::Calibrated | Self::StudentZeroShot
+        )
     }
 
     pub(crate) fn needs_student(self) -> bool {
@@ -104,17 +114,15 @@ impl Method {
     /// Whether an axis of the grid changes what the method gives. A student is distilled once, whatever
     /// the seed.
     pub(crate) fn depends_on(self, axis: &str) -> bool {
-        let tuned = !matches!(
-            self,
-            Self::ZeroShot | Self::Sentence | Self::Calibrated | Self::StudentZeroShot
-        );
         match axis.split('.').next().unwrap_or_default() {
             "teacher" | "task" => true,
             "student" | "distill" => self.needs_student(),
             "public" => self.needs_public(),
             "alpha" | "transfer" => matches!(self, Self::Post | Self::PostCalibrated),
-            "epsilon" => tuned && self != Self::UpperBound,
-            "seed" | "tune" => tuned || (self == Self::Sentence && OF_THE_SENTENCE.contains(&axis)),
+            "epsilon" => self.tunes() && self != Self::UpperBound,
+            "seed" | "tune" => {
+                self.tunes() || (self == Self::Sentence && OF_THE_SENTENCE.contains(&axis))
+            }
             _ => false,
         }
     }

@@ -10,7 +10,8 @@ use toml::Value;
 
 use super::methods::Method;
 use super::probes;
-use super::results::Results;
+use super::program::{UNKNOWN, short};
+use super::results::{Results, Spent};
 use super::table::{Group, axes, cell, gather, number, table};
 
 /// More bars than these are a table's business.
@@ -48,9 +49,11 @@ pub(crate) fn page(
         sections.extend([costs(groups), privacy(groups)]);
     }
     sections.extend(probes::sections(&results.findings)?);
+    let mut blocks: Vec<Block> = made_by(results).into_iter().collect();
+    blocks.push(Block::Code(settings.to_owned()));
     sections.push(Section {
         heading: "Settings".into(),
-        blocks: vec![Block::Code(settings.to_owned())],
+        blocks,
     });
     Ok(html(title, &sections))
 }
@@ -261,26 +264,85 @@ fn costs(groups: &[Group]) -> Section {
     }
 }
 
+/// Who learns what, and the (ε, δ) that the runs came to.
 fn privacy(groups: &[Group]) -> Section {
-    let mut table = Table::new([("method", Align::Left), ("who learns what", Align::Left)]);
-    let mut methods: Vec<Method> = groups.iter().map(|group| group.method).collect();
-    methods.dedup();
-    for method in methods {
-        table.push([method.label(), method.privacy()]);
+    let tasks = axes(groups).into_iter().filter(|axis| axis == "task");
+    let tasks: Vec<String> = tasks.collect();
+    let mut columns = vec![("method", Align::Left)];
+    columns.extend(tasks.iter().map(|axis| (axis.as_str(), Align::Left)));
+    columns.extend([
+        ("ε", Align::Right),
+        ("δ", Align::Right),
+        ("who learns what", Align::Left),
+    ]);
+    let mut table = Table::new(columns);
+    let mut lines = Vec::new();
+    for group in groups {
+        let mut line = vec![group.method.label().to_owned()];
+        line.extend(tasks.iter().map(|axis| cell(group.coordinates.get(axis))));
+        line.extend(budget(group));
+        line.push(group.method.privacy().to_owned());
+        if !lines.contains(&line) {
+            lines.push(line.clone());
+            table.push(line);
+        }
     }
+    let text = "ε and δ are of one run, as its accountant has them, ε rounded up; whom they protect, the receipt in the \
+                run's folder says (prompt/privacy.json). Runs on the same rows add up: who is handed several of \
+                these prompts learns more. A run without DP (ε = ∞) protects nobody.";
     Section {
         heading: "Privacy".into(),
-        blocks: vec![Block::Table(
-            "What each method shows of the private rows; a run without DP (ε = ∞) protects none"
-                .into(),
-            table,
-        )],
+        blocks: vec![
+            Block::Text(text.into()),
+            Block::Table("What each method shows of the private rows".into(), table),
+        ],
+    }
+}
+
+/// ε and δ of a group's runs.
+fn budget(group: &Group) -> [String; 2] {
+    let none = || "–".to_owned();
+    match group.spent {
+        Some(Spent { epsilon, delta }) => [
+            format!("{:.3}", (epsilon * 1000.0).ceil() / 1000.0),
+            format!("{delta:e}"),
+        ],
+        None if !group.method.tunes() => [none(), none()],
+        // The bound has none on its axis.
+        None => {
+            let asked = group.coordinates.get("epsilon");
+            [
+                asked.map_or("∞".to_owned(), |asked| cell(Some(asked))),
+                none(),
+            ]
+        }
+    }
+}
+
+/// Which builds of this program the numbers come from.
+fn made_by(results: &Results) -> Option<Block> {
+    let programs: Vec<&str> = results.programs().into_iter().map(short).collect();
+    let all = programs.join(", ");
+    match programs[..] {
+        [] => None,
+        [UNKNOWN] => Some(Block::Text(
+            "Which build of this program computed these numbers was not written down.".into(),
+        )),
+        [_] => Some(Block::Text(format!(
+            "One build of this program computed all numbers; its SHA-256 begins with {all}."
+        ))),
+        _ => Some(Block::Notice(format!(
+            "Several builds of this program computed these numbers; their SHA-256 begin with {all}. \
+             Which is behind which is in results.jsonl."
+        ))),
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use post_core::task::metrics::Accuracy;
 
     use super::super::grid::Coordinates;
@@ -295,7 +357,9 @@ mod tests {
             accuracy: Accuracy::of(right, 100).unwrap(),
             training_seconds: 30.0,
             eval_seconds: 1.0,
+            spent: None,
             job: String::new(),
+            program: BTreeSet::new(),
         }
     }
 
@@ -353,5 +417,63 @@ mod tests {
         ] {
             assert!(page.contains(part), "{part}");
         }
+    }
+
+    #[test]
+    fn a_page_states_what_private_runs_spent() {
+        let mut private = row(8.0.into(), 70);
+        private.spent = Some(Spent {
+            epsilon: 7.9131,
+            delta: 1.5e-5,
+        });
+        let mut zero = row("inf".into(), 50);
+        zero.method = Method::ZeroShot;
+        zero.coordinates.clear();
+        let section = privacy(&gather(&[private, zero, row("inf".into(), 80)]));
+        let Some(Block::Table(_, table)) = section.blocks.last() else {
+            panic!("no table")
+        };
+        let text = table.to_text();
+        let lines: Vec<Vec<&str>> = text
+            .lines()
+            .skip(2)
+            .map(|line| {
+                line.split("  ")
+                    .map(str::trim)
+                    .filter(|part| !part.is_empty())
+                    .collect()
+            })
+            .collect();
+        let budgets: Vec<&[&str]> = lines.iter().map(|line| &line[1..3]).collect();
+        assert_eq!(
+            budgets,
+            [["–", "–"], ["7.914", "1.5e-5"], ["∞", "–"]],
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_page_names_the_builds_that_computed_it() {
+        let page_of = |marks: &[&str]| {
+            let of = |mark: &&str| {
+                let mut row = row(8.0.into(), 70);
+                row.program.insert((*mark).to_owned());
+                row
+            };
+            let results = Results {
+                rows: marks.iter().map(of).collect(),
+                findings: Vec::new(),
+            };
+            page("Films", &results, "", 0).unwrap()
+        };
+        let (one, other) = ("0123456789abcdef", "fedcba9876543210");
+        let page = page_of(&[one, one]);
+        assert!(page.contains("begins with 0123456789ab."), "{page}");
+        let page = page_of(&[one, other, UNKNOWN]);
+        assert!(
+            page.contains("begin with 0123456789ab, fedcba987654, unknown."),
+            "{page}"
+        );
+        assert!(page_of(&[UNKNOWN]).contains("was not written down"));
     }
 }

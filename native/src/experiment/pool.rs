@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use toml::Table;
 
 use super::jobs::{ALSO, Job, Plan};
+use super::program::{Program, UNKNOWN};
 use crate::files;
 
 const DONE: &str = "done.json";
@@ -19,6 +20,8 @@ const SETTINGS: &str = "settings.toml";
 /// What the process says to people.
 const LOG: &str = "log.txt";
 const OUTPUT: &str = "output.json";
+/// SHA-256 of the builds of this program that worked on the job, a line each.
+const PROGRAM: &str = "program.sha256";
 /// How often processes are looked after.
 const TICK: Duration = Duration::from_millis(200);
 /// Commands with a run folder of their own, whose checkpoints are small: one after each step.
@@ -28,8 +31,7 @@ const SHARING: [&str; 2] = ["distill", "transfer"];
 
 /// Where and how jobs run.
 pub(crate) struct Pool {
-    /// This program.
-    pub(crate) program: PathBuf,
+    pub(crate) program: Program,
     /// The experiment's folder.
     pub(crate) folder: PathBuf,
     /// One for each job that runs at the same time.
@@ -38,11 +40,11 @@ pub(crate) struct Pool {
 
 /// Hears how things go.
 pub(crate) trait Events {
-    /// So many jobs were done by earlier calls.
+    /// These jobs were done by earlier calls.
     ///
     /// # Errors
     /// As [`done`](Self::done).
-    fn already(&mut self, jobs: usize) -> Result<()>;
+    fn already(&mut self, jobs: &[&Job]) -> Result<()>;
     /// A job is done. The table may have a new row.
     ///
     /// # Errors
@@ -79,7 +81,7 @@ impl Pool {
         let is_done = |job: &&Job| self.file(&job.name, DONE).is_file();
         let (before, mut open): (Vec<&Job>, Vec<&Job>) = plan.jobs.iter().partition(is_done);
         let mut done: BTreeSet<&str> = before.iter().map(|job| job.name.as_str()).collect();
-        events.already(done.len())?;
+        events.already(&before)?;
         let (mut running, mut failed): (Vec<Running<'_>>, _) = (Vec::new(), BTreeSet::new());
         while !open.is_empty() || !running.is_empty() {
             for place in 0..self.places.len() {
@@ -135,6 +137,27 @@ impl Pool {
         Ok(Some((done["summary"].clone(), seconds)))
     }
 
+    /// The builds of this program that worked on a job.
+    pub(crate) fn programs(&self, job: &str) -> BTreeSet<String> {
+        let mark = fs::read_to_string(self.file(job, PROGRAM)).unwrap_or_default();
+        match mark.trim() {
+            "" => BTreeSet::from([UNKNOWN.to_owned()]),
+            mark => mark.lines().map(str::to_owned).collect(),
+        }
+    }
+
+    /// Adds this program to those that worked on a job; to none where its work starts anew.
+    fn sign(&self, job: &Job) -> Result<()> {
+        let goes_on = has_run_folder(job) && self.file(&job.name, LOG).is_file();
+        let mut all = match goes_on {
+            true => self.programs(&job.name),
+            false => BTreeSet::new(),
+        };
+        all.insert(self.program.hash.clone());
+        let lines: String = all.iter().map(|hash| format!("{hash}\n")).collect();
+        files::write_atomic(&self.file(&job.name, PROGRAM), lines.as_bytes())
+    }
+
     /// The call as one would type it.
     pub(crate) fn line(&self, job: &Job) -> String {
         let words = self.arguments(job, self.places.first().map_or("auto", String::as_str));
@@ -152,11 +175,14 @@ impl Pool {
 
     fn start<'a>(&self, job: &'a Job, place: usize) -> Result<Running<'a>> {
         self.write_settings(job)?;
+        self.sign(job)?;
         let create = |name| {
             let path = self.file(&job.name, name);
             File::create(&path).with_context(|| format!("could not write {}", path.display()))
         };
-        let child = Command::new(&self.program)
+        let child = self
+            .program
+            .command()
             .args(self.arguments(job, &self.places[place]))
             // Held open as long as this process lives.
             .arg("--end-with-stdin")
@@ -164,7 +190,7 @@ impl Pool {
             .stdout(create(OUTPUT)?)
             .stderr(create(LOG)?)
             .spawn()
-            .with_context(|| format!("could not start {}", self.program.display()))?;
+            .with_context(|| format!("could not start {}", self.line(job)))?;
         Ok(Running {
             job,
             place,

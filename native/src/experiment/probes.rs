@@ -1,6 +1,8 @@
 //! What is measured beside accuracies: attacks on the grid's runs and on its students, how well public text suits a
 //! prompt, and what a pair of models costs.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result};
 use post_core::audit::Verdict;
 use post_core::audit::roc::{Estimate, Reached};
@@ -10,8 +12,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::grid::{Cell, Coordinates};
+use super::jobs::Plan;
 use super::methods::Method;
 use super::pool::Pool;
+use super::results::programs;
 use super::table::{cell, place, varying};
 use crate::findings::{Costs, Lira, MinK, Scored, with_interval};
 
@@ -49,6 +53,8 @@ pub(crate) struct Finding {
     pub(crate) found: Value,
     pub(crate) seconds: f64,
     pub(crate) job: String,
+    /// SHA-256 of the builds of this program that did this job and those that it needs.
+    pub(crate) program: BTreeSet<String>,
 }
 
 impl Probe {
@@ -118,13 +124,13 @@ impl Probe {
 ///
 /// # Errors
 /// When a finished job's mark is damaged.
-pub(super) fn read(probed: &[Probed], pool: &Pool) -> Result<Vec<Finding>> {
+pub(super) fn read(plan: &Plan, pool: &Pool) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for Probed {
         probe,
         coordinates,
         job,
-    } in probed
+    } in &plan.probes
     {
         if let Some((found, seconds)) = pool.summary(job)? {
             findings.push(Finding {
@@ -133,6 +139,7 @@ pub(super) fn read(probed: &[Probed], pool: &Pool) -> Result<Vec<Finding>> {
                 found,
                 seconds,
                 job: job.clone(),
+                program: programs(job, plan, pool),
             });
         }
     }
@@ -253,13 +260,14 @@ const MIN_K: [Column; 5] = [
     right("TPR at 0.1 % FPR"),
 ];
 const SCORES: [Column; 3] = [left("file"), right("rows"), right("score")];
-const COSTS: [Column; 7] = [
+const COSTS: [Column; 8] = [
     left("run"),
     left("by"),
     right("examples"),
     right("TFLOP"),
     right("weights read, GB"),
     right("seconds"),
+    right("examples/s"),
     right("of matmul"),
 ];
 
@@ -341,14 +349,18 @@ fn canary_cells(verdict: &Verdict) -> Vec<String> {
 }
 
 fn cost_cells(costs: &Costs) -> Vec<Vec<String>> {
-    let share = |phase: &str| {
+    let speed = |phase: &str| {
         let mut measured = costs.measured.iter();
         let step = measured.find(|step| step.phase == phase);
-        step.map_or(String::new(), |step| {
-            format!("{:.0} %", 100.0 * step.share_of_matmul)
+        step.map_or([const { String::new() }; 2], |step| {
+            [
+                format!("{:.1}", step.examples_per_second),
+                format!("{:.0} %", 100.0 * step.share_of_matmul),
+            ]
         })
     };
     let row = |run: &crate::findings::Run| {
+        let [examples_per_second, of_matmul] = speed(&run.phase);
         vec![
             run.phase.clone(),
             run.who.clone(),
@@ -356,7 +368,8 @@ fn cost_cells(costs: &Costs) -> Vec<Vec<String>> {
             format!("{:.2}", run.flops / 1e12),
             format!("{:.1}", run.bytes / 1e9),
             format!("{:.0}", run.seconds),
-            share(&run.phase),
+            examples_per_second,
+            of_matmul,
         ]
     };
     costs.runs.iter().map(row).collect()

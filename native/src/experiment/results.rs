@@ -1,10 +1,11 @@
 //! What was measured, one JSON object for each row of the tables.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use post_core::task::metrics::Accuracy;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::grid::Coordinates;
 use super::jobs::{Plan, Planned};
@@ -26,8 +27,29 @@ pub(crate) struct Row {
     /// What the jobs took that trained for it.
     pub(crate) training_seconds: f64,
     pub(crate) eval_seconds: f64,
+    /// What its prompt's private rows paid; null without DP, and where there are no private rows.
+    pub(crate) spent: Option<Spent>,
     /// The job that measured it.
     pub(crate) job: String,
+    /// SHA-256 of the builds of this program that did this job and those that it needs.
+    pub(crate) program: BTreeSet<String>,
+}
+
+/// (ε, δ) of a run, as its accountant has it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Spent {
+    pub(crate) epsilon: f64,
+    pub(crate) delta: f64,
+}
+
+impl Spent {
+    /// What bounds both.
+    pub(super) fn most(self, other: Self) -> Self {
+        Self {
+            epsilon: self.epsilon.max(other.epsilon),
+            delta: self.delta.max(other.delta),
+        }
+    }
 }
 
 /// All that was measured so far.
@@ -53,9 +75,9 @@ impl Results {
     pub(crate) fn read(plan: &Plan, pool: &Pool) -> Result<Self> {
         let mut rows = Vec::new();
         for planned in &plan.rows {
-            rows.extend(row(planned, pool)?);
+            rows.extend(row(planned, plan, pool)?);
         }
-        let findings = probes::read(&plan.probes, pool)?;
+        let findings = probes::read(plan, pool)?;
         Ok(Self { rows, findings })
     }
 
@@ -64,6 +86,14 @@ impl Results {
         let rows = self.rows.iter().map(Line::Accuracy);
         rows.chain(self.findings.iter().map(Line::Finding))
             .collect()
+    }
+
+    /// The builds of this program that they come from.
+    pub(super) fn programs(&self) -> BTreeSet<&str> {
+        let rows = self.rows.iter().map(|row| &row.program);
+        let findings = self.findings.iter().map(|finding| &finding.program);
+        let all = rows.chain(findings).flatten();
+        all.map(String::as_str).collect()
     }
 
     /// Writes them as JSON lines.
@@ -80,15 +110,28 @@ impl Results {
     }
 }
 
-fn row(planned: &Planned, pool: &Pool) -> Result<Option<Row>> {
+/// The builds of this program behind a number: of the job that gave it, and of those that it needs.
+pub(super) fn programs(job: &str, plan: &Plan, pool: &Pool) -> BTreeSet<String> {
+    let needed = plan.behind(job);
+    let jobs = needed.iter().map(String::as_str).chain([job]);
+    jobs.flat_map(|job| pool.programs(job)).collect()
+}
+
+fn row(planned: &Planned, plan: &Plan, pool: &Pool) -> Result<Option<Row>> {
     let Some((summary, eval_seconds)) = pool.summary(&planned.eval)? else {
         return Ok(None);
     };
     let accuracy = serde_json::from_value(summary)
         .with_context(|| format!("{} measured no accuracy", planned.eval))?;
-    let mut training_seconds = 0.0;
-    for job in &planned.training {
-        training_seconds += pool.summary(job)?.map_or(0.0, |(_, seconds)| seconds);
+    let (mut training_seconds, mut spent) = (0.0, None);
+    for job in planned.training.iter().filter_map(|name| plan.job(name)) {
+        let Some((summary, seconds)) = pool.summary(&job.name)? else {
+            continue;
+        };
+        training_seconds += seconds;
+        if job.command == "tune" && summary["private"] == true {
+            spent = serde_json::from_value(summary).ok();
+        }
     }
     Ok(Some(Row {
         method: planned.method,
@@ -97,6 +140,8 @@ fn row(planned: &Planned, pool: &Pool) -> Result<Option<Row>> {
         accuracy,
         training_seconds,
         eval_seconds,
+        spent,
         job: planned.eval.clone(),
+        program: programs(&planned.eval, plan, pool),
     }))
 }

@@ -9,7 +9,7 @@ use toml::Value;
 
 use super::grid::Coordinates;
 use super::methods::Method;
-use super::results::Row;
+use super::results::{Row, Spent};
 use super::share::Share;
 
 /// A method in a cell, over all seeds.
@@ -21,6 +21,8 @@ pub(crate) struct Group {
     pub(crate) accuracy: Repeated,
     /// Mean of what training took.
     pub(crate) seconds: f64,
+    /// The most that a run of the group spent; none without DP.
+    pub(crate) spent: Option<Spent>,
     /// Of what lies between zero-shot and upper bound, where both were measured.
     pub(crate) recovered: Option<Share>,
 }
@@ -47,6 +49,7 @@ pub(crate) fn gather(rows: &[Row]) -> Vec<Group> {
             coordinates,
             accuracy: Repeated::of(&accuracies)?,
             seconds: seconds / rows.len() as f64,
+            spent: rows.iter().filter_map(|row| row.spent).reduce(Spent::most),
             recovered: None,
         })
     };
@@ -76,18 +79,32 @@ fn recovered(group: &Group, all: &[Group]) -> Option<Share> {
     if matches!(group.method, Method::ZeroShot | Method::UpperBound) {
         return None;
     }
-    let of = |method: Method| {
-        let fits = |other: &&Group| {
-            let shared = other.coordinates.iter();
-            let mut shared = shared.filter(|(axis, _)| method.depends_on(axis));
-            other.method == method
-                && shared
-                    .all(|(axis, value)| group.coordinates.get(axis).is_none_or(|own| own == value))
-        };
-        all.iter().find(fits).map(|found| &found.accuracy)
+    let (zero, bound) = (
+        beside(group, Method::ZeroShot, all)?,
+        beside(group, Method::UpperBound, all)?,
+    );
+    Share::of(&group.accuracy, &zero.accuracy, &bound.accuracy)
+}
+
+/// The group of a method that stands where this one stands: of its variant, or else of none. None where several
+/// do, as bounds of several variants beside a method that no variant changes.
+fn beside<'a>(group: &Group, method: Method, all: &'a [Group]) -> Option<&'a Group> {
+    let variant = group.coordinates.get("variant");
+    let agrees = |(axis, value): (&String, &Value)| {
+        let own = group.coordinates.get(axis);
+        own.is_none_or(|own| own == value)
     };
-    let (zero, bound) = (of(Method::ZeroShot)?, of(Method::UpperBound)?);
-    Share::of(&group.accuracy, zero, bound)
+    let fits = |other: &&Group| other.method == method && other.coordinates.iter().all(agrees);
+    let distance = |other: &&Group| match other.coordinates.get("variant") {
+        theirs if theirs == variant => 0,
+        None => 1,
+        Some(_) => 2,
+    };
+    let fitting: Vec<&Group> = all.iter().filter(fits).collect();
+    let least = fitting.iter().map(distance).min()?;
+    let mut nearest = fitting.into_iter().filter(|other| distance(other) == least);
+    let found = nearest.next()?;
+    nearest.next().is_none().then_some(found)
 }
 
 /// The axes along which groups differ.
@@ -171,8 +188,18 @@ mod tests {
             accuracy: Accuracy::of(right, 100).unwrap(),
             training_seconds: 10.0 * seed as f64,
             eval_seconds: 1.0,
+            spent: None,
             job: String::new(),
+            program: BTreeSet::new(),
         }
+    }
+
+    /// A row of a variant, or of none.
+    fn of_variant(method: Method, variant: Option<&str>, right: u64) -> Row {
+        let mut row = row(method, 0, None, right);
+        let variant = variant.map(|name| ("variant".to_owned(), name.into()));
+        row.coordinates.extend(variant);
+        row
     }
 
     #[test]
@@ -208,5 +235,57 @@ mod tests {
             text.contains("epsilon") && text.contains('∞') && !text.contains("seed"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_share_of_the_gap_is_below_the_bound_of_its_own_variant() {
+        let shares = |rows: &[Row]| {
+            let groups = gather(rows).into_iter();
+            let shares = groups.filter_map(|group| {
+                let variant = cell(group.coordinates.get("variant"));
+                Some((group.method, variant, group.recovered?.value))
+            });
+            shares.collect::<Vec<_>>()
+        };
+        let zero = || of_variant(Method::ZeroShot, None, 50);
+        let bounds = [
+            of_variant(Method::UpperBound, Some("long"), 100),
+            of_variant(Method::UpperBound, Some("short"), 75),
+        ];
+        let mut rows = vec![
+            zero(),
+            of_variant(Method::Post, Some("long"), 75),
+            of_variant(Method::Post, Some("short"), 75),
+            // No variant changes it: both bounds are as much its own.
+            of_variant(Method::StudentZeroShot, None, 75),
+        ];
+        rows.extend(bounds.clone());
+        let long = (Method::Post, "long".to_owned(), 0.5);
+        let short = (Method::Post, "short".to_owned(), 1.0);
+        assert_eq!(shares(&rows), [long, short]);
+        // A variant that leaves the bound as it is, beside one that changes it.
+        let rows = [
+            zero(),
+            of_variant(Method::Post, Some("other"), 75),
+            bounds[1].clone(),
+            of_variant(Method::UpperBound, None, 100),
+        ];
+        assert_eq!(shares(&rows), [(Method::Post, "other".to_owned(), 0.5)]);
+    }
+
+    #[test]
+    fn a_group_spent_what_its_dearest_run_did() {
+        let spent = |epsilon| {
+            let mut row = row(Method::Post, 0, None, 70);
+            row.spent = Some(Spent {
+                epsilon,
+                delta: 1e-5,
+            });
+            row
+        };
+        let [group] = &gather(&[spent(7.9), spent(8.0), spent(7.8)])[..] else {
+            panic!("one group")
+        };
+        assert_eq!(group.spent.unwrap().epsilon, 8.0);
     }
 }

@@ -1,11 +1,12 @@
 //! Experiments: the files of the repository, and a small one run, killed, repeated and broken.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use serde_json::Value;
+use post_core::dp::receipt::sha256;
+use serde_json::{Value, json};
 
 use super::journey::Place;
 use super::{stderr, stdout};
@@ -85,36 +86,82 @@ fn count(jobs: &[(String, std::time::SystemTime)], command: &str) -> usize {
         .count()
 }
 
+/// SHA-256 of the program that is tested.
+fn own_hash() -> String {
+    sha256(&fs::read(env!("CARGO_BIN_EXE_post-native")).unwrap())
+}
+
+/// The experiments of the repository, `.toml` left out.
+const EXPERIMENTS: [&str; 25] = [
+    "paper/alpha",
+    "paper/costs",
+    "paper/depth",
+    "paper/epsilon",
+    "paper/gpt2-xl",
+    "paper/llama2-7b",
+    "paper/membership",
+    "paper/prompt-length",
+    "paper/public-rows",
+    "paper/roberta-base",
+    "paper/steps",
+    "paper/undistilled",
+    "smollm2/alpha",
+    "smollm2/alpha-proxy",
+    "smollm2/baselines",
+    "smollm2/canaries",
+    "smollm2/levers",
+    "smollm2/min-k",
+    "smollm2/privacy",
+    "smollm2/publics",
+    "smollm2/quickstart",
+    "smollm2/starts",
+    "smollm2/steps",
+    "smollm2/two-students",
+    "smollm2/undistilled",
+];
+
+/// All TOML files of a folder and those in it.
+fn toml_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.extension() {
+            _ if path.is_dir() => toml_files(&path, found),
+            Some(extension) if extension == "toml" => found.push(path),
+            _ => {}
+        }
+    }
+}
+
 #[test]
 fn every_experiment_of_the_repository_holds_together() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut checked = 0;
-    for folder in ["experiments/paper", "experiments/smollm2"] {
-        for entry in fs::read_dir(root.join(folder)).unwrap() {
-            let path = entry.unwrap().path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "toml")
-            {
-                let output = Command::new(env!("CARGO_BIN_EXE_post-native"))
-                    .current_dir(&root)
-                    .arg("experiment")
-                    .arg(Path::new(folder).join(path.file_name().unwrap()))
-                    .arg("--check")
-                    .output()
-                    .unwrap();
-                assert!(
-                    output.status.success(),
-                    "{}\n{}",
-                    path.display(),
-                    stderr(&output)
-                );
-                assert!(stdout(&output).contains("jobs for"));
-                checked += 1;
-            }
-        }
+    let folder = root.join("experiments");
+    let mut files = Vec::new();
+    toml_files(&folder, &mut files);
+    // The others are settings and tasks, which have none.
+    files.retain(|path| {
+        let text = fs::read_to_string(path).unwrap();
+        text.lines().any(|line| line.starts_with("title = "))
+    });
+    let name = |path: &PathBuf| {
+        let path = path.strip_prefix(&folder).unwrap().with_extension("");
+        path.to_string_lossy().replace('\\', "/")
+    };
+    let mut names: Vec<String> = files.iter().map(name).collect();
+    names.sort();
+    assert_eq!(names, EXPERIMENTS);
+    for path in files {
+        let output = Command::new(env!("CARGO_BIN_EXE_post-native"))
+            .current_dir(&root)
+            .arg("experiment")
+            .arg(&path)
+            .arg("--check")
+            .output()
+            .unwrap();
+        let (path, said) = (path.display(), stderr(&output));
+        assert!(output.status.success(), "{path}\n{said}");
+        assert!(stdout(&output).contains("jobs for"), "{path}");
     }
-    assert!(checked >= 11, "{checked}");
 }
 
 #[test]
@@ -143,6 +190,16 @@ fn a_grid_is_run_once_and_its_table_has_every_method() {
     ];
     assert_eq!(both.map(of), [4; 5]);
     assert!(rows.iter().all(|row| row["n"] == 40));
+    assert!(rows.iter().all(|row| row["program"] == json!([own_hash()])));
+    for row in &rows {
+        let spent = &row["spent"];
+        assert_eq!(spent.is_null(), row["epsilon"] != 8.0, "{row}");
+        if !spent.is_null() {
+            let epsilon = spent["epsilon"].as_f64().unwrap();
+            assert!(epsilon > 7.0 && epsilon <= 8.0, "{row}");
+            assert_eq!(spent["delta"], 1e-3);
+        }
+    }
     let lines = fs::read_to_string(place.path("run/results.jsonl")).unwrap();
     assert_eq!(lines.lines().count(), rows.len());
     let page = fs::read_to_string(place.path("run/report.html")).unwrap();
@@ -251,6 +308,11 @@ distil_rows = 2
         assert_eq!(claim.is_null(), canaries["epsilon"] == "inf", "{canaries}");
         assert_eq!(canaries["found"]["guesses"]["canaries"], 30);
     }
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["program"] == json!([own_hash()]))
+    );
     // The same texts on both sides.
     assert_eq!(found(&lines, "min-k")[0]["found"]["auc"]["value"], 0.5);
     let runs = found(&lines, "bench")[0]["found"]["runs"]
@@ -262,6 +324,7 @@ distil_rows = 2
         "Attacks, scores and costs",
         "guessing",
         "tune on the teacher",
+        "examples/s",
         "not refuted",
         "Min-K%",
         "Public text",
@@ -386,15 +449,62 @@ fn a_killed_experiment_goes_on_at_its_last_step() {
         }
     }
     assert!(made < 400, "it was done before it was killed");
+    // As if another build had been killed.
+    let mark = job.join("program.sha256");
+    fs::write(&mark, "0000\n").unwrap();
     let output = command(&place, &long, &[]).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(metrics(), 400);
+    let marks = fs::read_to_string(&mark).unwrap();
+    assert_eq!(marks, format!("0000\n{}\n", own_hash()));
     let log = fs::read_to_string(job.join("log.txt")).unwrap();
     let resumed = log
         .lines()
         .find_map(|line| line.strip_prefix("tune: ")?.strip_suffix("/400"));
     let resumed: usize = resumed.unwrap().parse().unwrap();
     assert!(resumed > 0 && resumed + 1 >= made, "{resumed} of {made}");
+}
+
+#[test]
+fn numbers_name_the_builds_that_they_come_from() {
+    let place = Place::new();
+    let grid = SMALL
+        .replace("@methods", "\"student-zero-shot\", \"student\"")
+        .replace("seed = [0, 1]", "seed = [0]")
+        .replace("\"inf\", 8", "\"inf\"");
+    let output = experiment(&place, &grid, &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let page = || fs::read_to_string(place.path("run/report.html")).unwrap();
+    let shown = format!("begins with {}.", &own_hash()[..12]);
+    assert!(page().contains(&shown));
+
+    // As if another build had tuned, and one that wrote nothing down had evaluated.
+    let lines = || {
+        let text = fs::read_to_string(place.path("run/results.jsonl")).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines.collect::<Vec<Value>>()
+    };
+    let (before, other) = (jobs(&place), "0".repeat(64));
+    let mark = |job: &str| place.path("run/jobs").join(job).join("program.sha256");
+    let mut tunes = before.iter().filter(|(name, _)| name.starts_with("tune"));
+    fs::write(mark(&tunes.next().unwrap().0), format!("{other}\n")).unwrap();
+    fs::remove_file(mark(lines()[0]["job"].as_str().unwrap())).unwrap();
+    let output = experiment(&place, &grid, &[]);
+    let said = stderr(&output);
+    for words in [
+        "4 of 4 jobs were done before",
+        "1 of 4 jobs were done by another build of this program; remove ",
+        "1 of 4 jobs don't say which build",
+    ] {
+        assert!(said.contains(words), "should say `{words}`:\n{said}");
+    }
+    assert_eq!(jobs(&place), before, "a mark alone makes no job anew");
+    let programs: Vec<Value> = lines().iter().map(|row| row["program"].clone()).collect();
+    assert_eq!(
+        programs,
+        [json!([own_hash(), "unknown"]), json!([other, own_hash()])]
+    );
+    assert!(page().contains("Several builds") && page().contains(&other[..12]));
 }
 
 #[test]

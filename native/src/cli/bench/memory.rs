@@ -1,4 +1,4 @@
-//! The most memory the process held.
+//! The most of the host's memory that the process held. What a GPU holds in its own is not in it.
 
 use std::fs;
 

@@ -23,7 +23,7 @@ use crate::term::{self, Terminal};
 /// Measure a pair of models on this device, and work out what distilling, tuning and transferring cost
 ///
 /// Times single steps on made-up texts of one length: examples and floating-point operations a second,
-/// also as a share of the device's own best matrix product measured beside them, and memory. The cost
+/// also as a share of the device's own best matrix product measured beside them, and the host's memory. The cost
 /// table then says what whole runs take, and what tuning on the teacher itself would. A student of another width
 /// or vocabulary than the teacher's is not distilled from it, and their label words alone are compared.
 #[derive(Debug, clap::Args, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ Example:
 Operations are counted from the models' configurations (what the mathematics needs, not what is computed
 twice), so a share says how much of the device's speed is put to use.")]
 pub(crate) struct Args {
-    /// The student: a folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[@revision]
+    /// The student: a folder, a .gguf file, a .post.safetensors bundle, or hub:org/name[/FILE.gguf][@revision]
     #[arg(long, value_name = "MODEL")]
     student: Option<ModelSource>,
     /// The teacher
