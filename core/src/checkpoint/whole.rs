@@ -71,7 +71,7 @@ impl Checkpoint {
         })
     }
 
-    /// Reads a GGUF file. One without a tokenizer, or with one of a kind that isn't known, is taken as it is: token ids
+    /// Reads a GGUF file. One without a tokenizer, or with one that can't be read, is taken as it is: token ids
     /// need none.
     ///
     /// # Errors

@@ -68,7 +68,7 @@ fn a_written_tokenizer_json_reads_back_the_same() {
     }
 }
 
-/// Llama 2's kind, and Gemma's, which puts no blank before a text and has pieces of its makers' own (runs of blanks, markup): ids
+/// Llama 2's kind, and Gemma's, which puts no blank before a text and has pieces of its makers' own (runs of blanks, marks): ids
 /// of sentencepiece itself (`fixtures/tokenizer/spm.py`).
 #[test]
 fn sentencepiece_out_of_a_gguf_gives_the_reference_ids() {

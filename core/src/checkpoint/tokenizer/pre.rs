@@ -61,7 +61,7 @@ const KNOWN: [Pre; 5] = [
         ignore_merges: true,
         add_bos: true,
     },
-    // SmolLM3's, and what converters of early 2024 took Llama 3's for.
+    // What llama.cpp's converter calls SmolLM3's: Llama 3's expression, and no beginning.
     Pre {
         name: "smaug-bpe",
         cut: Cut::Pattern(LLAMA3),
@@ -93,7 +93,7 @@ pub(super) fn find(gguf: &Gguf) -> Result<&'static Pre, CheckpointError> {
 impl Pre {
     /// Sets normalizer, pre-tokenizer, post-processor and decoder.
     pub(super) fn install(&self, tokenizer: &mut Tokenizer) -> Result<(), CheckpointError> {
-        // Offsets include leading blanks, as in the published tokenizer.json of all.
+        // Offsets include leading blanks, as in the published tokenizer.json of the families.
         let bytes = |use_regex| ByteLevel::new(false, true, use_regex);
         let cut: Vec<PreTokenizerWrapper> = match self.cut {
             Cut::Gpt2 => vec![bytes(true).into()],
