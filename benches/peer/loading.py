@@ -1,11 +1,12 @@
 """Loading a model, side by side with transformers: wall time and memory of whole processes, in turn.
 
-    python benches/peer/loading.py make FOLDER             # SmolLM2's two shapes, random weights, f32 and bf16
+    python benches/peer/loading.py make FOLDER             # SmolLM2's two shapes, random weights, in every format
     python benches/peer/loading.py measure FOLDER [ROUNDS] # target/release/post-native against transformers
+    python benches/peer/loading.py gguf FILE.gguf [ROUNDS] # the same for a GGUF file, which transformers unpacks
 
-Each process loads a model and passes three tokens; where the file's type is kept, `read` also has safetensors alone map the
-file and read every number once. A watcher reads a process's memory in /proc every 5 ms, anonymous pages and pages of mapped
-files apart.
+Each process loads a model and passes three tokens; where the file is one of safetensors and its type is kept, `read` also has
+safetensors alone map the file and read every number once. A watcher reads a process's memory in /proc every 5 ms, anonymous
+pages and pages of mapped files apart.
 """
 
 import json
@@ -24,7 +25,8 @@ SHAPES = {
 }
 IDS = [1, 2, 3]
 # File and the type that the weights are kept in.
-CASES = [("f32", "f32"), ("bf16", "f32"), ("bf16", "bf16"), ("f32", "bf16"), ("bf16", "f16")]
+CASES = [("f32", "f32"), ("bf16", "f32"), ("bf16", "bf16"), ("f32", "bf16"), ("bf16", "f16"),
+         ("f32-shards", "f32"), ("bf16-shards", "bf16"), ("f32-bin", "f32"), ("bf16-bin", "bf16")]
 
 
 def make(folder):
@@ -36,8 +38,14 @@ def make(folder):
         config = LlamaConfig(vocab_size=49152, max_position_embeddings=8192, rope_theta=1e5,
                              tie_word_embeddings=True, **shape)
         model = LlamaForCausalLM(config)
-        model.save_pretrained(folder / f"{name}-f32", max_shard_size="100GB")
-        model.bfloat16().save_pretrained(folder / f"{name}-bf16", max_shard_size="100GB")
+        for dtype, shard in (("f32", "200MB"), ("bf16", "100MB")):
+            if dtype == "bf16":
+                model = model.bfloat16()
+            model.save_pretrained(folder / f"{name}-{dtype}", max_shard_size="100GB")
+            model.save_pretrained(folder / f"{name}-{dtype}-shards", max_shard_size=shard)
+            pickled = folder / f"{name}-{dtype}-bin"
+            model.config.save_pretrained(pickled)
+            torch.save(model.state_dict(), pickled / "pytorch_model.bin")
 
 
 def load(folder, dtype):
@@ -47,8 +55,9 @@ def load(folder, dtype):
 
     imported = time.perf_counter()
     kind = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}[dtype]
+    where, file = (folder.parent, folder.name) if folder.suffix == ".gguf" else (folder, None)
     with torch.no_grad():
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=kind)
+        model = AutoModelForCausalLM.from_pretrained(where, gguf_file=file, dtype=kind)
         logits = model(torch.tensor([IDS])).logits[0, -1]
     print(json.dumps({"import": imported - start, "seconds": time.perf_counter() - imported,
                       "logit": logits[0].item()}))
@@ -109,24 +118,27 @@ def show(name, runs, ours=None):
     return seconds, inner, resident, anonymous
 
 
-def measure(folder, rounds):
+def compare(title, path, dtype, rounds, alone_too=False):
     ids = ",".join(map(str, IDS))
     binary = Path(__file__).parents[2] / "target/release/post-native"
+    command = [binary, "forward", "--model", path, "--ids", ids, "--device", "cpu", "--dtype", dtype, "--json"]
+    ours, theirs, alone = [], [], []
+    for _ in range(rounds):
+        ours.append(watch(command)[:4])
+        theirs.append(peer("load", path, dtype))
+        if alone_too:
+            alone.append(peer("read", path))
+    print(f"{title}, kept {dtype}; median of {rounds}")
+    best = show("ours", ours)
+    show("transformers", theirs, best)
+    if alone:
+        show("safetensors", alone, best)
+
+
+def measure(folder, rounds):
     for shape in SHAPES:
         for file, dtype in CASES:
-            path = folder / f"{shape}-{file}"
-            command = [binary, "forward", "--model", path, "--ids", ids, "--device", "cpu", "--dtype", dtype, "--json"]
-            ours, theirs, alone = [], [], []
-            for _ in range(rounds):
-                ours.append(watch(command)[:4])
-                theirs.append(peer("load", path, dtype))
-                if file == dtype:
-                    alone.append(peer("read", path))
-            print(f"{shape}, file {file}, kept {dtype}; median of {rounds}")
-            best = show("ours", ours)
-            show("transformers", theirs, best)
-            if alone:
-                show("safetensors", alone, best)
+            compare(f"{shape}, file {file}", folder / f"{shape}-{file}", dtype, rounds, file == dtype)
 
 
 if __name__ == "__main__":
@@ -137,5 +149,8 @@ if __name__ == "__main__":
         load(folder, sys.argv[3])
     elif what == "read":
         read(folder)
+    elif what == "gguf":
+        for dtype in ("f32", "bf16"):
+            compare(folder.name, folder.resolve(), dtype, int(sys.argv[3]) if len(sys.argv) > 3 else 5)
     else:
         measure(folder, int(sys.argv[3]) if len(sys.argv) > 3 else 5)

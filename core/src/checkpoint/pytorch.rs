@@ -12,7 +12,7 @@ pub use pytorch_reader::{PytorchError, PytorchReader};
 use zip::{CompressionMethod, ZipArchive};
 
 use super::index::Index;
-use super::{CheckpointError, HostData, HostTensor, Tensors};
+use super::{CheckpointError, HostData, HostTensor, Numbers, Tensors};
 
 const KNOWN: &str = "F32, F16, BF16, F64";
 /// Largest pickle that is parsed: it only describes tensors, of which 8 MiB hold some 40 000.
@@ -77,8 +77,16 @@ impl File {
     /// [`CheckpointError::Dtype`] for integers, [`CheckpointError::Metadata`] when the file doesn't hold
     /// what it says.
     pub fn tensor(&self, name: &str) -> Result<HostTensor, CheckpointError> {
+        let tensor = self.find(name)?;
+        Ok(HostTensor {
+            shape: tensor.shape().to_vec(),
+            data: decode(tensor, &read(tensor)?)?,
+        })
+    }
+
+    fn find(&self, name: &str) -> Result<&Tensor, CheckpointError> {
         let tensor = self.reader.get(name);
-        decode(tensor.ok_or_else(|| CheckpointError::missing(name))?)
+        tensor.ok_or_else(|| CheckpointError::missing(name))
     }
 }
 
@@ -137,6 +145,12 @@ impl Pytorch {
         index.check(opened.owner.keys(), lies_in)?;
         Ok(opened)
     }
+
+    fn holder(&self, name: &str) -> Result<&File, CheckpointError> {
+        let owner = self.owner.get(name);
+        let &at = owner.ok_or_else(|| CheckpointError::missing(name))?;
+        Ok(&self.files[at])
+    }
 }
 
 /// The files that an index names, sorted: what has to be opened.
@@ -153,9 +167,17 @@ impl Tensors for Pytorch {
     }
 
     fn tensor(&self, name: &str) -> Result<HostTensor, CheckpointError> {
-        let owner = self.owner.get(name);
-        let &at = owner.ok_or_else(|| CheckpointError::missing(name))?;
-        self.files[at].tensor(name)
+        self.holder(name)?.tensor(name)
+    }
+
+    fn show(&self, name: &str, see: &mut dyn FnMut(Numbers<'_>)) -> Result<(), CheckpointError> {
+        let tensor = self.holder(name)?.find(name)?;
+        let bytes = read(tensor)?;
+        match in_place(tensor.dtype(), &bytes) {
+            Some(numbers) => see(numbers),
+            None => see(decode(tensor, &bytes)?.numbers()),
+        }
+        Ok(())
     }
 
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
@@ -164,26 +186,37 @@ impl Tensors for Pytorch {
     }
 }
 
-fn decode(tensor: &Tensor) -> Result<HostTensor, CheckpointError> {
-    let name = &tensor.name;
-    let failed = |reason| CheckpointError::metadata(format!("tensor {name}"), reason);
-    let bytes = tensor.read().map_err(|reason| failed(reason.to_string()))?;
-    let data = match tensor.dtype() {
-        DType::F32 => HostData::F32(each(&bytes, f32::from_ne_bytes)),
-        DType::F16 => HostData::F16(each(&bytes, f16::from_ne_bytes)),
-        DType::BF16 => HostData::BF16(each(&bytes, bf16::from_ne_bytes)),
-        DType::F64 => HostData::F32(each(&bytes, |b| f64::from_ne_bytes(b) as f32)),
+/// A tensor's bytes, in this processor's order.
+fn read(tensor: &Tensor) -> Result<Vec<u8>, CheckpointError> {
+    let failed = |reason: std::io::Error| {
+        CheckpointError::metadata(format!("tensor {}", tensor.name), reason.to_string())
+    };
+    tensor.read().map_err(failed)
+}
+
+/// What was read as numbers, where it is aligned.
+fn in_place(dtype: DType, bytes: &[u8]) -> Option<Numbers<'_>> {
+    match dtype {
+        DType::F32 => bytemuck::try_cast_slice(bytes).ok().map(Numbers::F32),
+        DType::F16 => bytemuck::try_cast_slice(bytes).ok().map(Numbers::F16),
+        DType::BF16 => bytemuck::try_cast_slice(bytes).ok().map(Numbers::BF16),
+        _ => None,
+    }
+}
+
+fn decode(tensor: &Tensor, bytes: &[u8]) -> Result<HostData, CheckpointError> {
+    Ok(match tensor.dtype() {
+        DType::F32 => HostData::F32(each(bytes, f32::from_ne_bytes)),
+        DType::F16 => HostData::F16(each(bytes, f16::from_ne_bytes)),
+        DType::BF16 => HostData::BF16(each(bytes, bf16::from_ne_bytes)),
+        DType::F64 => HostData::F32(each(bytes, |b| f64::from_ne_bytes(b) as f32)),
         other => {
             return Err(CheckpointError::Dtype {
-                name: name.clone(),
+                name: tensor.name.clone(),
                 dtype: format!("{other:?}"),
                 known: KNOWN,
             });
         }
-    };
-    Ok(HostTensor {
-        shape: tensor.shape().to_vec(),
-        data,
     })
 }
 

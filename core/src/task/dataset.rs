@@ -229,7 +229,8 @@ fn key(row: &Row) -> Vec<String> {
 
 /// Where the task's columns stand in a table.
 struct Columns {
-    texts: Vec<usize>,
+    /// Of the template's fields; `None` where one is left empty.
+    texts: Vec<Option<usize>>,
     label: Option<usize>,
     /// Whether a row without a label is a bad one.
     required: bool,
@@ -254,7 +255,10 @@ impl Columns {
             (Labels::IfThere, Answers::Classes(_)) | (Labels::Unused, _) => None,
         };
         Ok(Self {
-            texts: task.text_columns().map(find).collect::<Result<_, _>>()?,
+            texts: task
+                .text_columns()
+                .map(|column| (!column.is_empty()).then(|| find(column)).transpose())
+                .collect::<Result<_, _>>()?,
             label,
             required: labelled,
             // Only splits need it, and those are made from labelled data.
@@ -278,10 +282,11 @@ impl Columns {
         let texts: Vec<_> = self
             .texts
             .iter()
-            .map(|&column| row.cells[column].clone())
+            .map(|column| column.map_or_else(String::new, |at| row.cells[at].clone()))
             .collect();
         if texts.iter().all(|text| text.trim().is_empty()) {
-            let columns: Vec<_> = task.text_columns().map(|c| format!("`{c}`")).collect();
+            let columns = task.text_columns().filter(|column| !column.is_empty());
+            let columns: Vec<_> = columns.map(|column| format!("`{column}`")).collect();
             return Err(BadReason::NoText {
                 columns: columns.join(" or "),
             });
@@ -387,6 +392,23 @@ mod tests {
         // Classes are not looked at where no label is needed.
         let classes = small.dataset(&table(file), Labels::IfThere);
         assert!(classes.unwrap().rows.iter().all(|row| row.label.is_none()));
+    }
+
+    #[test]
+    fn an_empty_header_leaves_its_field_empty() {
+        let two = SMALL
+            .replace("{text}It was", "T:{title}E:{text}It was")
+            .replace("[columns]", "[columns]\ntitle = \"t\"");
+        let task = Task::from_toml(&two).unwrap().with_column("title", "");
+        let dataset = task
+            .unwrap()
+            .dataset(&table("review\na\n \n"), Labels::Unused);
+        let Dataset { rows, bad, .. } = dataset.unwrap();
+        assert_eq!(rows[0].texts, ["", "a"]);
+        let blank = BadReason::NoText {
+            columns: "`review`".to_owned(),
+        };
+        assert_eq!((bad[0].line, &bad[0].reason), (3, &blank));
     }
 
     #[test]

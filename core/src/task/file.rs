@@ -244,7 +244,7 @@ impl Task {
         }
     }
 
-    /// Column of each of the template's fields, in the template's order.
+    /// Column of each of the template's fields, in the template's order; an empty one leaves its field empty.
     pub fn text_columns(&self) -> impl Iterator<Item = &str> {
         self.template
             .fields()

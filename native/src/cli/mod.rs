@@ -4,6 +4,7 @@ mod account;
 mod audit;
 mod bench;
 mod bundle;
+mod columns;
 mod completions;
 mod distill;
 mod eval;

@@ -9,6 +9,7 @@ use post_core::task::Labels;
 use post_core::transfer::public_score;
 use serde::{Deserialize, Serialize};
 
+use super::columns::PublicColumns;
 use super::values;
 use crate::classify::class_logits;
 use crate::device::DeviceChoice;
@@ -46,6 +47,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILES", num_args = 1..)]
     #[serde(default, with = "values::paths", skip_serializing_if = "Vec::is_empty")]
     public: Vec<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    columns: PublicColumns,
     /// Rows looked at of each file, drawn by --seed
     #[arg(long, value_name = "ROWS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     max_rows: u32,
@@ -80,12 +84,13 @@ pub(crate) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let args = config::merge(typed, matches, file.as_deref())?;
     let task = data::task(&config::required(args.task, "task")?)?;
     task.classes()?;
+    let read_as = args.columns.of(&task)?;
     let prompt = prompts::soft(&config::required(args.prompt, "prompt")?)?;
     let source = config::required(args.student, "student")?;
     let files = post_data::files::expand(config::some(&args.public, "public")?)?;
     let student = models::load(&source, &args.device.open(term)?, args.dtype, term)?;
     let score = |file: PathBuf| {
-        let mut rows = data::rows(std::slice::from_ref(&file), &task, Labels::Unused, term)?;
+        let mut rows = data::rows(std::slice::from_ref(&file), &read_as, Labels::Unused, term)?;
         rows.draw(args.max_rows as usize, args.seed.into());
         let logits = class_logits(
             &student,

@@ -14,6 +14,7 @@ use post_core::transfer::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::columns::PublicColumns;
 use super::values;
 use crate::device::{Devices, Found};
 use crate::drive::{Job, drive};
@@ -61,6 +62,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILES", num_args = 1..)]
     #[serde(default, with = "values::paths", skip_serializing_if = "Vec::is_empty")]
     public: Vec<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    columns: PublicColumns,
     /// Use only so many of the public rows, drawn by --seed [default: all]
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -332,7 +336,7 @@ fn constants(args: &Args, inputs: &Inputs, run: &RunFolder, term: &Terminal) -> 
         prompt,
         task,
     } = inputs;
-    let mut rows = data::rows(&args.public, task, Labels::IfThere, term)?;
+    let mut rows = data::rows(&args.public, &args.columns.of(task)?, Labels::IfThere, term)?;
     if let Some(most) = args.max_rows {
         rows.draw(most as usize, args.seed.into());
     }

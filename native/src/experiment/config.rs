@@ -122,6 +122,9 @@ pub(crate) struct Task {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Public {
     pub(crate) data: Vec<PathBuf>,
+    /// Headers of fields that its tasks' own rows have under others; an empty one leaves the field empty.
+    #[serde(default)]
+    pub(crate) columns: BTreeMap<String, String>,
     /// For which tasks; for all, if left out.
     pub(crate) tasks: Option<Vec<String>>,
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use post_core::dp::receipt::sha256;
 use toml::{Table, Value};
 
-use super::config::{Config, Epsilon, Public, overlay, with_file};
+use super::config::{Config, Epsilon, overlay, with_file};
 use super::grid::{Cell, Coordinates, cells};
 use super::methods::Method;
 use super::probes::{Probe, Probed};
@@ -186,7 +186,7 @@ impl Planner<'_> {
             }
         }
         if method.calibrates() {
-            eval.insert("calibrate".into(), paths(&self.public(cell)?.data));
+            self.public(cell, &mut eval, "calibrate")?;
         }
         let eval = self.eval(cell, method, eval, needs)?;
         let training = self.plan.behind(&eval);
@@ -232,7 +232,7 @@ impl Planner<'_> {
                 needs.push(prompt(self.tune(cell, On::Student, cell.epsilon)?));
                 let task = &self.config.tasks[&cell.task];
                 settings.insert("task".into(), task.task.as_str().into());
-                settings.insert("public".into(), paths(&self.public(cell)?.data));
+                self.public(cell, &mut settings, "public")?;
             }
             Probe::Bench => {
                 self.student(cell, &mut settings, &mut needs, "student")?;
@@ -311,7 +311,7 @@ impl Planner<'_> {
             overlay(&mut settings, &cell.settings("transfer"));
             settings.extend(cell.alpha.map(|alpha| ("alpha".into(), alpha.into())));
             settings.insert("seed".into(), i64::from(cell.seed).into());
-            settings.insert("public".into(), paths(&self.public(cell)?.data));
+            self.public(cell, &mut settings, "public")?;
         }
         settings.insert("task".into(), task.task.as_str().into());
         let mut needs = vec![prompt(self.tune(cell, On::Student, cell.epsilon)?)];
@@ -320,10 +320,19 @@ impl Planner<'_> {
         self.job("transfer", settings, needs, told(&cell.coordinates(method)))
     }
 
-    fn public(&self, cell: &Cell) -> Result<&Public> {
+    fn public(&self, cell: &Cell, settings: &mut Table, setting: &str) -> Result<()> {
         let name = cell.public.as_ref();
         let public = name.and_then(|name| self.config.publics.get(name));
-        public.context("a method or score needs a public set")
+        let public = public.context("a method or score needs a public set")?;
+        settings.insert(setting.into(), paths(&public.data));
+        if !public.columns.is_empty() {
+            let columns = public.columns.iter();
+            let columns: Vec<_> = columns
+                .map(|(field, header)| format!("{field}={header}"))
+                .collect();
+            settings.insert("public_columns".into(), columns.into());
+        }
+        Ok(())
     }
 
     fn teacher(&self, cell: &Cell, settings: &mut Table, setting: &str) -> Result<()> {

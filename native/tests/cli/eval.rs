@@ -142,3 +142,38 @@ fn public_rows_that_the_prompted_student_tells_apart_score_highest() {
         &["--public is missing"],
     );
 }
+
+#[test]
+fn public_rows_may_have_their_text_under_another_header() {
+    let place = place();
+    let rows = fs::read_to_string(place.path("rows.csv")).unwrap();
+    let renamed = rows.replacen("text", "review", 1);
+    assert_ne!(renamed, rows);
+    fs::write(place.path("renamed.csv"), renamed).unwrap();
+    let [own, others] = ["@rows.csv", "@renamed.csv --public-columns text=review"];
+    let both = |line: &str| [own, others].map(|public| line.replace("PUBLIC", public));
+
+    let [a, b] = both("--model @teacher --calibrate PUBLIC").map(|flags| logits(&place, &flags));
+    assert_eq!(a, b);
+    let with = "--student @distill/student --prompt @tune/prompt --task @toy.toml --device cpu";
+    let [a, b] =
+        both(&format!("score {with} --public PUBLIC")).map(|line| place.done(&line)[0].clone());
+    assert_eq!([&a["rows"], &a["score"]], [&b["rows"], &b["score"]]);
+    let transfer =
+        format!("transfer {with} --teacher @teacher --steps 2 --batch 4 --public PUBLIC");
+    let [a, b] = both(&transfer).map(|line| {
+        place.done(&format!("{line} --run @transfer --force"));
+        fs::read(place.path("transfer/prompt/adapter_model.safetensors")).unwrap()
+    });
+    assert_eq!(a, b);
+
+    for (columns, code, says) in [
+        ("", 1, "no column `text`"),
+        ("--public-columns texts=review", 2, "no field `texts`"),
+        ("--public-columns review", 2, "is not FIELD=HEADER"),
+    ] {
+        let args = place.args(&format!("score {with} --public @renamed.csv {columns}"));
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        refused(&args, code, &[says]);
+    }
+}

@@ -62,7 +62,12 @@ pub(super) fn run(measured: &Measured<'_>, classes: &[Class]) -> Result<()> {
     };
     let mut logits = answering.answer(rows)?;
     if !args.calibrate.is_empty() {
-        let public = data::rows(&args.calibrate, task, Labels::Unused, term)?;
+        let public = data::rows(
+            &args.calibrate,
+            &args.columns.of(task)?,
+            Labels::Unused,
+            term,
+        )?;
         calibrate(&mut logits, &answering.answer(&public)?);
     }
     if let Some(path) = &args.answers {

@@ -13,6 +13,7 @@ use post_core::task::metrics::Accuracy;
 use post_core::task::{Answers, Labels, Task};
 use serde::{Deserialize, Serialize};
 
+use super::columns::PublicColumns;
 use super::values;
 use crate::data::Rows;
 use crate::device::DeviceChoice;
@@ -73,6 +74,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILES", num_args = 1..)]
     #[serde(default, with = "values::paths", skip_serializing_if = "Vec::is_empty")]
     calibrate: Vec<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    columns: PublicColumns,
     /// Write each row's label, answer and class logits (or loss) to a file, as JSON lines
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,

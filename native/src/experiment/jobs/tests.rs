@@ -118,6 +118,29 @@ fn calibrated_answers_look_at_public_rows_and_share_the_transfer() {
 }
 
 #[test]
+fn public_sets_may_have_columns_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = files(folder.path())("").replace("\"post\"", "\"post\", \"calibrated\"");
+    let columns = "[publics.p]\ncolumns = { text = \"review\" }";
+    let plan = plan(&all.replace("[publics.p]", columns));
+    let mut reading = 0;
+    for job in &plan.jobs {
+        let reads = ["public", "calibrate"]
+            .iter()
+            .any(|name| job.settings.contains_key(*name));
+        let columns = job.settings.get("public_columns").map(ToString::to_string);
+        assert_eq!(
+            columns.as_deref(),
+            reads.then_some("[\"text=review\"]"),
+            "{}",
+            job.command
+        );
+        reading += usize::from(reads);
+    }
+    assert_eq!(reading, 2);
+}
+
+#[test]
 fn the_upper_bound_is_without_privacy_whatever_the_grid() {
     let folder = tempfile::tempdir().unwrap();
     let plan = plan(&files(folder.path())("[grid]\nepsilon = [8]"));
