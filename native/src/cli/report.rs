@@ -30,8 +30,13 @@ pub(crate) struct Args {
 
 /// The keys of `results.json` in the order of the table, what they stand for, and the group that
 /// their bars share.
-const MEASURED: [(&str, &str, usize); 9] = [
+const MEASURED: [(&str, &str, usize); 12] = [
     ("teacher_zero_shot", "teacher, zero-shot", 0),
+    (
+        "teacher_calibrated",
+        "teacher, calibrated on public rows",
+        0,
+    ),
     ("student_zero_shot", "student, zero-shot", 1),
     ("student_prompt", "student + prompt, no DP", 1),
     ("student_prompt_dp", "student + prompt, DP", 1),
@@ -47,6 +52,16 @@ const MEASURED: [(&str, &str, usize); 9] = [
     ),
     ("post", "teacher + POST prompt, no DP", 3),
     ("post_dp", "teacher + POST prompt, DP", 3),
+    (
+        "post_calibrated",
+        "teacher + POST prompt, calibrated, no DP",
+        3,
+    ),
+    (
+        "post_calibrated_dp",
+        "teacher + POST prompt, calibrated, DP",
+        3,
+    ),
     (
         "upper_bound",
         "teacher + prompt tuned on the teacher (leaks)",

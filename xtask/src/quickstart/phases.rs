@@ -78,6 +78,7 @@ pub(super) fn all(places: &Places<'_>, extras: Extras) -> Vec<Phase> {
     }
     let evaluations = [
         (Key::TeacherZeroShot, teacher, None),
+        (Key::TeacherCalibrated, teacher, None),
         (Key::StudentZeroShot, &student, None),
         (Key::StudentPrompt, &student, Some("tune")),
         (Key::StudentPromptDp, &student, Some("tune-dp")),
@@ -85,6 +86,8 @@ pub(super) fn all(places: &Places<'_>, extras: Extras) -> Vec<Phase> {
         (Key::DirectDp, teacher, Some("tune-dp")),
         (Key::Post, teacher, Some("transfer")),
         (Key::PostDp, teacher, Some("transfer-dp")),
+        (Key::PostCalibrated, teacher, Some("transfer")),
+        (Key::PostCalibratedDp, teacher, Some("transfer-dp")),
         (Key::UpperBound, teacher, Some("tune-teacher")),
     ];
     let wanted = evaluations
@@ -194,6 +197,9 @@ impl Places<'_> {
         if let Some(run) = prompt {
             args.extend(pair("--prompt", &self.folder.join(run).join("prompt")));
         }
+        if key.calibrated() {
+            args.extend(pair("--calibrate", &self.sets.public));
+        }
         Phase {
             name: format!("eval-{}", key.name()),
             what: format!("Measuring {}", key.name()),
@@ -297,6 +303,18 @@ mod tests {
                 assert!(made || kept, "{}", phase.name);
             }
         }
+    }
+
+    #[test]
+    fn answers_are_calibrated_on_public_rows() {
+        let phases = phases(true);
+        let calibrated = phases
+            .iter()
+            .filter(|phase| phase.name.contains("calibrated"));
+        let by: Vec<_> = calibrated
+            .map(|phase| &phase.args[phase.args.len() - 2..])
+            .collect();
+        assert_eq!(by, [["--calibrate", "data/public.csv"]; 3]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     TeacherZeroShot,
+    TeacherCalibrated,
     StudentZeroShot,
     StudentPrompt,
     StudentPromptDp,
@@ -16,6 +17,8 @@ pub(super) enum Key {
     DirectDp,
     Post,
     PostDp,
+    PostCalibrated,
+    PostCalibratedDp,
     UpperBound,
 }
 
@@ -24,6 +27,7 @@ impl Key {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::TeacherZeroShot => "teacher_zero_shot",
+            Self::TeacherCalibrated => "teacher_calibrated",
             Self::StudentZeroShot => "student_zero_shot",
             Self::StudentPrompt => "student_prompt",
             Self::StudentPromptDp => "student_prompt_dp",
@@ -31,8 +35,18 @@ impl Key {
             Self::DirectDp => "direct_dp",
             Self::Post => "post",
             Self::PostDp => "post_dp",
+            Self::PostCalibrated => "post_calibrated",
+            Self::PostCalibratedDp => "post_calibrated_dp",
             Self::UpperBound => "upper_bound",
         }
+    }
+
+    /// Whether what the model says to public rows on the whole is taken off its answers.
+    pub(super) fn calibrated(self) -> bool {
+        matches!(
+            self,
+            Self::TeacherCalibrated | Self::PostCalibrated | Self::PostCalibratedDp
+        )
     }
 }
 
