@@ -152,7 +152,7 @@ impl Planner<'_> {
         let mut needs = Vec::new();
         match method {
             Method::ZeroShot | Method::Calibrated => self.teacher(cell, &mut eval, "model")?,
-            Method::Sentence => {
+            Method::Sentence | Method::SentenceCalibrated => {
                 self.teacher(cell, &mut eval, "model")?;
                 let mut tuning = self.tuning_settings(cell, On::Student, cell.epsilon)?;
                 let tokens = tuning.remove("num_virtual_tokens");

@@ -12,6 +12,8 @@ pub(crate) enum Method {
     Sentence,
     /// Zero-shot, less what the teacher says to public rows on the whole.
     Calibrated,
+    /// The teacher behind the task's sentence, less what it says to public rows behind it on the whole.
+    SentenceCalibrated,
     /// The student, asked without a prompt.
     StudentZeroShot,
     /// The student behind the prompt that was tuned on it.
@@ -42,6 +44,7 @@ impl Method {
             Self::ZeroShot => "teacher, zero-shot",
             Self::Sentence => "teacher + the task's sentence, nothing tuned",
             Self::Calibrated => "teacher, zero-shot, calibrated on public rows",
+            Self::SentenceCalibrated => "teacher + the task's sentence, calibrated on public rows",
             Self::StudentZeroShot => "student, zero-shot",
             Self::Student => "student + its prompt",
             Self::Direct => "teacher + the student's prompt as it is",
@@ -59,9 +62,11 @@ impl Method {
     /// Who learns what of the private rows.
     pub(crate) fn privacy(self) -> &'static str {
         match self {
-            Self::ZeroShot | Self::Sentence | Self::Calibrated | Self::StudentZeroShot => {
-                "no private row is used"
-            }
+            Self::ZeroShot
+            | Self::Sentence
+            | Self::Calibrated
+            | Self::SentenceCalibrated
+            | Self::StudentZeroShot => "no private row is used",
             Self::Student => "(ε, δ) to whoever gets the prompt; no teacher takes part",
             Self::Direct | Self::Relative | Self::Post | Self::PostCalibrated => {
                 "(ε, δ) to the provider, who gets the prompt alone"
@@ -87,8 +92,17 @@ impl Method {
     pub(crate) fn tunes(self) -> bool {
         !matches!(
             self,
-            Self::ZeroShot | Self::Sentence | Self::Calibrated | Self::StudentZeroShot
+            Self::ZeroShot
+                | Self::Sentence
+                | Self::Calibrated
+                | Self::SentenceCalibrated
+                | Self::StudentZeroShot
         )
+    }
+
+    /// Whether a sentence takes the prompt's place.
+    pub(crate) fn says_a_sentence(self) -> bool {
+        matches!(self, Self::Sentence | Self::SentenceCalibrated)
     }
 
     pub(crate) fn needs_student(self) -> bool {
@@ -97,6 +111,7 @@ impl Method {
             Self::ZeroShot
                 | Self::Sentence
                 | Self::Calibrated
+                | Self::SentenceCalibrated
                 | Self::TeacherTuned
                 | Self::UpperBound
         )
@@ -108,7 +123,10 @@ impl Method {
 
     /// Whether public rows say what the model favours.
     pub(crate) fn calibrates(self) -> bool {
-        matches!(self, Self::Calibrated | Self::PostCalibrated)
+        matches!(
+            self,
+            Self::Calibrated | Self::SentenceCalibrated | Self::PostCalibrated
+        )
     }
 
     /// Whether an axis of the grid changes what the method gives. A student is distilled once, whatever
@@ -121,7 +139,7 @@ impl Method {
             "alpha" | "transfer" => matches!(self, Self::Post | Self::PostCalibrated),
             "epsilon" => self.tunes() && self != Self::UpperBound,
             "seed" | "tune" => {
-                self.tunes() || (self == Self::Sentence && OF_THE_SENTENCE.contains(&axis))
+                self.tunes() || (self.says_a_sentence() && OF_THE_SENTENCE.contains(&axis))
             }
             _ => false,
         }
@@ -157,6 +175,11 @@ mod tests {
             depends(Method::Calibrated),
             [true, false, true, false, false, false, false]
         );
+        assert_eq!(
+            depends(Method::SentenceCalibrated),
+            depends(Method::Calibrated)
+        );
+        assert!(Method::SentenceCalibrated.depends_on("tune.prompt_place"));
         assert_eq!(
             depends(Method::UpperBound),
             [true, false, false, false, true, true, false]

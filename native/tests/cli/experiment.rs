@@ -38,7 +38,7 @@ batch = 8
 words = "labels"
 "#;
 
-const METHODS: &str = r#""zero-shot", "sentence", "calibrated", "student-zero-shot", "student", "direct", "logit-arithmetic", "relative", "post", "teacher-tuned", "upper-bound""#;
+const METHODS: &str = r#""zero-shot", "sentence", "calibrated", "sentence-calibrated", "student-zero-shot", "student", "direct", "logit-arithmetic", "relative", "post", "teacher-tuned", "upper-bound""#;
 
 fn experiment(place: &Place, text: &str, flags: &[&str]) -> std::process::Output {
     command(place, text, flags).output().unwrap()
@@ -92,7 +92,7 @@ fn own_hash() -> String {
 }
 
 /// The experiments of the repository, `.toml` left out.
-const EXPERIMENTS: [&str; 25] = [
+const EXPERIMENTS: [&str; 26] = [
     "paper/alpha",
     "paper/costs",
     "paper/depth",
@@ -105,6 +105,7 @@ const EXPERIMENTS: [&str; 25] = [
     "paper/roberta-base",
     "paper/steps",
     "paper/undistilled",
+    "smollm2/adjectives",
     "smollm2/alpha",
     "smollm2/alpha-proxy",
     "smollm2/baselines",

@@ -106,14 +106,22 @@ fn only_prompts_tuned_on_the_teacher_show_it_the_private_rows() {
 #[test]
 fn calibrated_answers_look_at_public_rows_and_share_the_transfer() {
     let folder = tempfile::tempdir().unwrap();
-    let text = files(folder.path())("")
-        .replace("\"post\"", "\"post\", \"post-calibrated\", \"calibrated\"");
+    let text = files(folder.path())("").replace(
+        "\"post\"",
+        "\"post\", \"post-calibrated\", \"calibrated\", \"sentence\", \"sentence-calibrated\"",
+    );
     let plan = plan(&text);
     assert_eq!(commands(&plan, "transfer"), 1);
     for row in &plan.rows {
         let eval = format!("{:?}", plan.job(&row.eval).unwrap().settings);
-        let calibrated = matches!(row.method, Method::Calibrated | Method::PostCalibrated);
-        assert_eq!(eval.contains("public.csv"), calibrated, "{:?}", row.method);
+        let name = serde_json::to_string(&row.method).unwrap();
+        let calibrated = name.contains("calibrated");
+        assert_eq!(eval.contains("public.csv"), calibrated, "{name}");
+        assert_eq!(
+            eval.contains("\"sentence\""),
+            name.contains("sentence"),
+            "{name}"
+        );
     }
 }
 
