@@ -526,7 +526,7 @@ fn a_job_that_fails_is_named_and_the_others_are_done() {
     for words in [
         "transfer-",
         "none.csv",
-        "3 of ",
+        "4 of ",
         "jobs failed",
         "a job that it needs failed",
     ] {
@@ -535,7 +535,7 @@ fn a_job_that_fails_is_named_and_the_others_are_done() {
     let lines = fs::read_to_string(place.path("run/results.jsonl")).unwrap();
     assert!(lines.contains("\"public\":\"same\"") && !lines.contains("\"public\":\"none\""));
     let page = fs::read_to_string(place.path("run/report.html")).unwrap();
-    assert!(page.contains("3 jobs failed"));
+    assert!(page.contains("4 jobs failed"));
 }
 
 #[test]
