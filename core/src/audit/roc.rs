@@ -204,16 +204,14 @@ pub(super) mod tests {
         assert!((0.11..0.16).contains(&width), "{width}");
     }
 
-    /// A run whose scores are all shifted together makes the interval wider than rows alone would.
-    #[test]
-    fn scores_of_one_run_are_drawn_together() {
-        let mut generator = SplitMix64::new(9);
+    /// Scores of 100 rows in each run, whose members score higher or lower together, by chance alone: the truth is an AUC of 0.5.
+    fn shifted(runs: usize, by: f64, generator: &mut SplitMix64) -> Vec<Scored> {
         let mut scores = Vec::new();
-        for run in 0..8 {
-            let shift = gaussian(&mut generator);
+        for run in 0..runs {
+            let shift = by * gaussian(generator);
             for row in 0..100 {
                 let member = (row + run) % 2 == 0;
-                let score = shift * f64::from(u8::from(member)) + gaussian(&mut generator);
+                let score = shift * f64::from(u8::from(member)) + gaussian(generator);
                 scores.push(Scored {
                     score,
                     member,
@@ -222,6 +220,13 @@ pub(super) mod tests {
                 });
             }
         }
+        scores
+    }
+
+    /// A run whose scores are all shifted together makes the interval wider than rows alone would.
+    #[test]
+    fn scores_of_one_run_are_drawn_together() {
+        let mut scores = shifted(8, 1.0, &mut SplitMix64::new(9));
         let width = |scores: &[Scored]| {
             let auc = reached(scores, 1).unwrap().auc;
             auc.high - auc.low
@@ -231,38 +236,24 @@ pub(super) mod tests {
         assert!(together > 2.0 * width(&scores), "{together}");
     }
 
-    /// The share of intervals that hold the truth, 0.5, where the members of a run score higher or lower together, by chance alone.
-    fn held(runs: usize, shift: f64) -> f64 {
-        let mut generator = SplitMix64::new(11);
-        let rounds = (0..100).filter(|&round| {
-            let mut scores = Vec::new();
-            for run in 0..runs {
-                let shift = shift * gaussian(&mut generator);
-                for row in 0..100 {
-                    let member = (row + run) % 2 == 0;
-                    let score = shift * f64::from(u8::from(member)) + gaussian(&mut generator);
-                    scores.push(Scored {
-                        score,
-                        member,
-                        row,
-                        run,
-                    });
-                }
-            }
-            let auc = reached(&scores, round).unwrap().auc;
-            (auc.low..=auc.high).contains(&0.5)
-        });
-        rounds.count() as f64 / 100.0
-    }
-
     /// Drawing rows and runs apart counts the noise of single scores more than once: where runs are alike the intervals are too
     /// wide. Where they differ by more than that, few of them make the intervals too narrow.
     #[test]
     fn intervals_of_few_runs_that_differ_are_too_narrow() {
+        let held = |runs, by| {
+            let mut generator = SplitMix64::new(11);
+            let rounds = (0..100).filter(|&round| {
+                let auc = reached(&shifted(runs, by, &mut generator), round)
+                    .unwrap()
+                    .auc;
+                (auc.low..=auc.high).contains(&0.5)
+            });
+            rounds.count()
+        };
         let alike = held(4, 0.0);
-        assert!(alike >= 0.95, "{alike}");
+        assert!(alike >= 95, "{alike}");
         let [few, more] = [4, 16].map(|runs| held(runs, 1.0));
-        assert!((0.65..0.9).contains(&few), "{few}");
-        assert!(more >= 0.85, "{more}");
+        assert!((65..90).contains(&few), "{few}");
+        assert!(more >= 85, "{more}");
     }
 }
