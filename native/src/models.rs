@@ -216,6 +216,16 @@ impl Loaded {
         Ok(tune::text_init(&self.lm, encoder, length)?)
     }
 
+    /// The prompt that repeats the task's sentence, of another's length and at its place.
+    ///
+    /// # Errors
+    /// When the task doesn't fit the model, or the sentence has no tokens.
+    pub(crate) fn sentence_like(&self, task: &Task, prompt: &SoftPrompt) -> Result<SoftPrompt> {
+        let length = prompt.num_virtual_tokens();
+        let sentence = self.text_init(&self.encoder(task, length)?, length)?;
+        Ok(sentence.with_place(prompt.place()))
+    }
+
     /// What PEFT wants to know of the model.
     pub(crate) fn base(&self) -> BaseModel {
         BaseModel::of(public_name(&self.name), self.lm.config())

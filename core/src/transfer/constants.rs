@@ -26,15 +26,22 @@ pub struct Constants {
     read_by_teacher: Texts,
     /// Places of the examples before each one, and of all.
     starts: Vec<usize>,
-    /// h_t, `[places, d]` of the teacher, without prompt.
+    /// h_t, `[places, d]` of the teacher, without prompt or behind that of `since`.
     teacher: Vec<f32>,
-    /// h_s, `[places, d]` of the student, without prompt.
+    /// h_s, `[places, d]` of the student, without prompt or behind that of `since`.
     student: Vec<f32>,
     /// h_s^p, `[places, d]` of the student, with its prompt.
     prompted: Vec<f32>,
     /// h_t of all examples, where an earlier run left them; empty otherwise.
     recalled: Vec<f32>,
     done: usize,
+    since: Option<Since>,
+}
+
+/// What z_s and z_t are answers behind, where a prompt's change is not counted from none.
+struct Since {
+    student: SoftPrompt,
+    teacher: SoftPrompt,
 }
 
 /// The public examples in one model's tokens.
@@ -57,6 +64,39 @@ impl Texts {
         let ids: Vec<&[u32]> = indices.iter().map(|&i| self.ids[i].as_slice()).collect();
         let places = indices.iter().map(|&i| self.places[i].clone()).collect();
         (TokenBatch::padded(&ids, 0), places)
+    }
+
+    /// Last hidden states at the answer places of some examples, `[places, d]`, behind a prompt or none.
+    async fn hidden(
+        &self,
+        lm: &Lm,
+        behind: Option<&SoftPrompt>,
+        indices: &[usize],
+    ) -> Result<Vec<f32>, TransferError> {
+        let (tokens, places) = self.batch(indices);
+        let input = match behind {
+            None => lm.embed(&tokens),
+            Some(prompt) => {
+                let shape = [prompt.num_virtual_tokens(), prompt.token_dim()];
+                let data = TensorData::new(prompt.embeddings().to_vec(), shape);
+                let virtual_tokens = Tensor::<2>::from_data(data, lm.device());
+                lm.embed_with_prompt(virtual_tokens, prompt.place(), &tokens)
+            }
+        };
+        Ok(read(lm.hidden_within(&input, &places)).await?)
+    }
+
+    /// Whether the prompt is one of the model's, and the longest example fits behind it.
+    fn fits_behind(
+        &self,
+        prompt: Option<&SoftPrompt>,
+        lm: &Lm,
+        name: &str,
+    ) -> Result<(), TransferError> {
+        if let Some(prompt) = prompt {
+            prompt.fits(name, lm.config().embedding_size)?;
+        }
+        self.fits(lm, prompt.map_or(0, SoftPrompt::num_virtual_tokens))
     }
 
     /// Whether the longest example fits behind `n` virtual tokens.
@@ -112,7 +152,24 @@ impl Constants {
             prompted: Vec::new(),
             recalled: Vec::new(),
             done: 0,
+            since: None,
         })
+    }
+
+    /// Counts what the prompt changes from what the models say behind these, instead of from what they say without
+    /// a prompt: z_s and z_t of L2 are answers behind `student` and `teacher`. They are public, as the task's
+    /// sentence is in each model's tokens, behind which tuning began.
+    ///
+    /// The paper counts from no prompt. A sentence tells both models what the task is; counted from there, the
+    /// teacher keeps what the sentence alone makes it say, and is asked for what private rows changed.
+    ///
+    /// # Panics
+    /// If constants were computed already.
+    #[must_use]
+    pub fn since(mut self, student: SoftPrompt, teacher: SoftPrompt) -> Self {
+        assert!(self.done == 0, "constants are all counted from one place");
+        self.since = Some(Since { student, teacher });
+        self
     }
 
     /// Number of examples.
@@ -140,31 +197,33 @@ impl Constants {
         prompt: &SoftPrompt,
         rows: usize,
     ) -> Result<(), TransferError> {
-        let n = prompt.num_virtual_tokens();
-        prompt.fits("student", student.config().embedding_size)?;
-        self.read_by_student.fits(student, n)?;
-        self.read_by_teacher.fits(teacher, 0)?;
+        let since = self.since.as_ref();
+        let [small, large] = [
+            since.map(|since| &since.student),
+            since.map(|since| &since.teacher),
+        ];
+        self.read_by_student
+            .fits_behind(Some(prompt), student, "student")?;
+        self.read_by_student
+            .fits_behind(small, student, "student")?;
+        self.read_by_teacher
+            .fits_behind(large, teacher, "teacher")?;
         let next = self.done..self.len().min(self.done + rows);
         let indices: Vec<usize> = next.clone().collect();
         if indices.is_empty() {
             return Ok(());
         }
-        let data = TensorData::new(prompt.embeddings().to_vec(), [n, prompt.token_dim()]);
-        let virtual_tokens = Tensor::<2>::from_data(data, student.device());
-
         let of_teacher = match self.recalled(&next, teacher) {
             Some(known) => known.to_vec(),
             None => {
-                let (tokens, places) = self.read_by_teacher.batch(&indices);
-                let input = teacher.embed(&tokens);
-                read(teacher.hidden_within(&input, &places)).await?
+                self.read_by_teacher
+                    .hidden(teacher, large, &indices)
+                    .await?
             }
         };
-        let (tokens, places) = self.read_by_student.batch(&indices);
-        let input = student.embed(&tokens);
-        let of_student = read(student.hidden_within(&input, &places)).await?;
-        let input = student.embed_with_prompt(virtual_tokens, prompt.place(), &tokens);
-        let of_prompted = read(student.hidden_within(&input, &places)).await?;
+        let texts = &self.read_by_student;
+        let of_student = texts.hidden(student, small, &indices).await?;
+        let of_prompted = texts.hidden(student, Some(prompt), &indices).await?;
 
         self.teacher.extend(of_teacher);
         self.student.extend(of_student);
@@ -179,7 +238,7 @@ impl Constants {
         self.recalled.get(places.start * d..places.end * d)
     }
 
-    /// What tells the examples, as the teacher reads them, from others.
+    /// What tells the examples, as the teacher reads them and behind what, from others.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let mut hasher = Sha256::new();
@@ -189,6 +248,11 @@ impl Constants {
                 hasher.update((number as u64).to_le_bytes());
             }
             ids.iter().for_each(|id| hasher.update(id.to_le_bytes()));
+        }
+        if let Some(Since { teacher, .. }) = &self.since {
+            hasher.update(teacher.place().name());
+            let numbers = teacher.embeddings().iter();
+            numbers.for_each(|number| hasher.update(number.to_le_bytes()));
         }
         format!("{:x}", hasher.finalize())
     }

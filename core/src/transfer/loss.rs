@@ -48,6 +48,7 @@ impl Heads {
 /// L  = (1 − α)·L1 + α·L2
 /// ```
 ///
+/// z_s and z_t are answers without a prompt, or behind those that [`Constants::since`](super::Constants::since) says.
 /// Several places of one example count for their mean.
 ///
 /// L1 asks the prompted teacher to answer as the prompted student does; L2 asks the prompt to move

@@ -4,6 +4,7 @@
 mod across;
 mod open;
 mod place;
+mod since;
 
 use std::sync::Arc;
 

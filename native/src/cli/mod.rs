@@ -18,6 +18,7 @@ mod report;
 mod sample;
 mod score;
 mod serve;
+mod since;
 mod transfer;
 mod tune;
 mod values;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::columns::PublicColumns;
+use super::since::Since;
 use super::values;
 use crate::device::{Devices, Found};
 use crate::drive::{Job, drive};
@@ -77,6 +78,10 @@ pub(crate) struct Args {
     /// not to be chosen by private data
     #[arg(long, value_name = "ALPHA", default_value_t = 0.5, help_heading = "Training", value_parser = values::fraction)]
     alpha: f64,
+    /// What α's change is counted from, on both sides
+    #[arg(long, value_enum, default_value_t = Since::ZeroShot, help_heading = "Training")]
+    #[serde(default, skip_serializing_if = "Since::is_zero_shot")]
+    change_since: Since,
     /// Softens both sides' answers
     #[arg(long, value_name = "T", default_value_t = 2.0, help_heading = "Training", value_parser = values::positive)]
     temperature: f64,
@@ -269,7 +274,6 @@ impl Inputs {
     /// What the teacher's prompt starts from.
     fn initial(&self, args: &Args, term: &Terminal) -> Result<SoftPrompt> {
         let (prompt, teacher) = (&self.prompt, &self.teacher);
-        let length = prompt.num_virtual_tokens();
         match args.init {
             Init::Prompt => {
                 prompt
@@ -277,11 +281,7 @@ impl Inputs {
                     .hint("start from its place among common words instead: --init relative")?;
                 Ok(prompt.clone())
             }
-            Init::Text => {
-                let encoder = teacher.encoder(&self.task, length)?;
-                let sentence = teacher.text_init(&encoder, length)?;
-                Ok(sentence.with_place(prompt.place()))
-            }
+            Init::Text => teacher.sentence_like(&self.task, prompt),
             Init::Relative => {
                 let config = RelativeConfig {
                     nearest: args.nearest.map(|words| words as usize),
@@ -342,6 +342,10 @@ fn constants(args: &Args, inputs: &Inputs, run: &RunFolder, term: &Terminal) -> 
     }
     let [for_student, for_teacher] = inputs.encoders()?;
     let mut constants = Constants::new(&rows.encode(&for_student)?, &rows.encode(&for_teacher)?)?;
+    let base = |model| args.change_since.base(model, task, prompt);
+    if let (Some(small), Some(large)) = (base(student)?, base(teacher)?) {
+        constants = constants.since(small, large);
+    }
     let kept = run.path(CONSTANTS);
     if kept.is_file() {
         let widths = [student, teacher].map(|model| model.lm.config().embedding_size);

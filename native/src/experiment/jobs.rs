@@ -165,11 +165,14 @@ impl Planner<'_> {
                 self.student(cell, &mut eval, &mut needs, "model")?;
                 needs.push(prompt(self.tune(cell, On::Student, cell.epsilon)?));
             }
-            Method::Direct | Method::LogitArithmetic => {
+            Method::Direct | Method::LogitArithmetic | Method::SentenceLogitArithmetic => {
                 self.teacher(cell, &mut eval, "model")?;
                 needs.push(prompt(self.tune(cell, On::Student, cell.epsilon)?));
-                if method == Method::LogitArithmetic {
+                if method != Method::Direct {
                     self.student(cell, &mut eval, &mut needs, "student")?;
+                }
+                if method == Method::SentenceLogitArithmetic {
+                    eval.insert("change_since".into(), "sentence".into());
                 }
             }
             Method::Relative | Method::Post | Method::PostCalibrated => {

@@ -22,6 +22,8 @@ pub(crate) enum Method {
     Direct,
     /// z_t + z_s^p − z_s, the student beside the teacher.
     LogitArithmetic,
+    /// The same, counted from what both say behind the task's sentence.
+    SentenceLogitArithmetic,
     /// The teacher behind the student's prompt, placed by relative representation without training.
     Relative,
     /// The teacher behind the transferred prompt.
@@ -49,6 +51,9 @@ impl Method {
             Self::Student => "student + its prompt",
             Self::Direct => "teacher + the student's prompt as it is",
             Self::LogitArithmetic => "teacher + what the prompt changes in the student's logits",
+            Self::SentenceLogitArithmetic => {
+                "teacher + what the prompt changes in the student's logits, since the sentence"
+            }
             Self::Relative => "teacher + prompt placed without training",
             Self::Post => "teacher + transferred prompt (POST)",
             Self::PostCalibrated => {
@@ -71,7 +76,7 @@ impl Method {
             Self::Direct | Self::Relative | Self::Post | Self::PostCalibrated => {
                 "(ε, δ) to the provider, who gets the prompt alone"
             }
-            Self::LogitArithmetic => {
+            Self::LogitArithmetic | Self::SentenceLogitArithmetic => {
                 "(ε, δ) to the provider, who runs the student beside the teacher for each text"
             }
             Self::TeacherTuned => {

@@ -81,6 +81,61 @@ fn what_the_prompt_changes_in_the_student_is_added_to_the_model() {
 }
 
 #[test]
+fn what_the_prompt_changes_may_be_counted_from_the_sentence() {
+    let place = place();
+    let model = logits(&place, "--model @teacher --sentence 4");
+    let before = logits(&place, "--model @distill/student --sentence 4");
+    let behind = logits(&place, "--model @distill/student --prompt @tune/prompt");
+    let arithmetic = "--model @teacher --student @distill/student --prompt @tune/prompt";
+    let both = logits(&place, &format!("{arithmetic} --change-since sentence"));
+    for row in 0..model.len() {
+        for class in 0..2 {
+            let sum = model[row][class] + behind[row][class] - before[row][class];
+            assert!((both[row][class] - sum).abs() < 1e-5, "row {row}");
+        }
+    }
+    assert_ne!(
+        both,
+        logits(&place, arithmetic),
+        "the sentence says nothing"
+    );
+    let alone = place.args(
+        "eval --model @teacher --task @toy.toml --data @rows.csv --prompt @tune/prompt --change-since sentence",
+    );
+    let alone: Vec<&str> = alone.iter().map(String::as_str).collect();
+    refused(
+        &alone,
+        2,
+        &["no --student whose prompt's change", "--change-since"],
+    );
+}
+
+/// A prompt that is the sentence changes nothing since the sentence, and where the teacher's starts there, too, there is
+/// no loss.
+#[test]
+fn a_transfer_counts_from_the_sentence_where_it_is_asked_to() {
+    let place = place();
+    place.done(
+        "transfer --student @teacher --teacher @distill/student --prompt @tune/prompt --task @toy.toml \
+         --init text --steps 0 --run @sentence --device cpu",
+    );
+    let loss = |flags: &str| {
+        place.done(&format!(
+            "transfer --student @distill/student --teacher @teacher --prompt @sentence/prompt --task @toy.toml \
+             --public @rows.csv --alpha 1 --steps 1 --run @transfer --force --states @states --device cpu {flags}"
+        ));
+        let metrics = fs::read_to_string(place.path("transfer/metrics.jsonl")).unwrap();
+        let first: Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
+        first["loss"].as_f64().unwrap()
+    };
+    // Twice, as the teacher's states are kept: those behind the sentence are others.
+    for _ in 0..2 {
+        assert!(loss("--change-since sentence").abs() < 1e-7);
+        assert!(loss("") > 1e-6);
+    }
+}
+
+#[test]
 fn the_sentence_that_prompts_start_from_is_a_baseline() {
     let place = place();
     place.done(

@@ -38,7 +38,7 @@ batch = 8
 words = "labels"
 "#;
 
-const METHODS: &str = r#""zero-shot", "sentence", "calibrated", "sentence-calibrated", "student-zero-shot", "student", "direct", "logit-arithmetic", "relative", "post", "teacher-tuned", "upper-bound""#;
+const METHODS: &str = r#""zero-shot", "sentence", "calibrated", "sentence-calibrated", "student-zero-shot", "student", "direct", "logit-arithmetic", "sentence-logit-arithmetic", "relative", "post", "teacher-tuned", "upper-bound""#;
 
 fn experiment(place: &Place, text: &str, flags: &[&str]) -> std::process::Output {
     command(place, text, flags).output().unwrap()
@@ -186,10 +186,11 @@ fn a_grid_is_run_once_and_its_table_has_every_method() {
         "student",
         "direct",
         "logit-arithmetic",
+        "sentence-logit-arithmetic",
         "post",
         "teacher-tuned",
     ];
-    assert_eq!(both.map(of), [4; 5]);
+    assert_eq!(both.map(of), [4; 6]);
     assert!(rows.iter().all(|row| row["n"] == 40));
     assert!(rows.iter().all(|row| row["program"] == json!([own_hash()])));
     for row in &rows {

@@ -27,6 +27,12 @@ pub(super) fn check(args: &Args) -> Result<()> {
         ))
         .hint("give the --prompt that was tuned on it, or leave --student out");
     }
+    if args.student.is_none() && !args.change_since.is_zero_shot() {
+        return Err(Usage(
+            "there is no --student whose prompt's change could be counted".into(),
+        ))
+        .hint("give the --student that the prompt was tuned on, or leave --change-since out");
+    }
     Ok(())
 }
 
@@ -89,11 +95,18 @@ impl Answering<'_> {
     /// Class logits of every row.
     fn answer(&self, rows: &Rows) -> Result<Vec<Vec<f32>>> {
         match (&self.student, &self.prompt) {
-            (Some(student), Some(prompt)) => Ok(logit_arithmetic(
-                &self.logits(&self.model, None, rows)?,
-                &self.logits(student, None, rows)?,
-                &self.logits(student, Some(prompt), rows)?,
-            )),
+            (Some(student), Some(prompt)) => {
+                let Measured { args, task, .. } = self.measured;
+                let before = |model| {
+                    let base = args.change_since.base(model, task, prompt)?;
+                    self.logits(model, base.as_ref(), rows)
+                };
+                Ok(logit_arithmetic(
+                    &before(&self.model)?,
+                    &before(student)?,
+                    &self.logits(student, Some(prompt), rows)?,
+                ))
+            }
             (_, prompt) => self.logits(&self.model, prompt.as_ref(), rows),
         }
     }

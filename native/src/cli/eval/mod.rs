@@ -14,6 +14,7 @@ use post_core::task::{Answers, Labels, Task};
 use serde::{Deserialize, Serialize};
 
 use super::columns::PublicColumns;
+use super::since::Since;
 use super::values;
 use crate::data::Rows;
 use crate::device::DeviceChoice;
@@ -69,6 +70,10 @@ pub(crate) struct Args {
     /// changes in the student's logits is added to the model's own (z + z_s^p − z_s)
     #[arg(long, value_name = "MODEL")]
     student: Option<ModelSource>,
+    /// With --student: what the change is counted from, on both sides
+    #[arg(long, value_enum, default_value_t = Since::ZeroShot)]
+    #[serde(default, skip_serializing_if = "Since::is_zero_shot")]
+    change_since: Since,
     /// With classes only: public rows, labels unused: what the model says to them on the whole is taken off its answers, so
     /// that none is favoured whatever the text (batch calibration, Zhou et al. 2024)
     #[arg(long, value_name = "FILES", num_args = 1..)]
