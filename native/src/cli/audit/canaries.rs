@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::{ArgMatches, ValueEnum};
 use post_core::audit::{Attack, Claim, Planted, Verdict, flipped, random_sequences};
 use post_core::dp::Plan;
+use post_core::optim::SplitMix64;
 use post_core::task::{Encoder, Example, Labels};
 use post_core::tune::{Optimizer, Privacy, Tuner};
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,10 @@ pub(super) struct Args {
     /// Random tokens with random labels, or rows of the data with a wrong label
     #[arg(long, value_enum, default_value_t = Kind::Random, help_heading = "Audit")]
     canary: Kind,
+    /// Rows to tune on beside the canaries, drawn from the data by --seed; the fewer, the more a canary shows [default: all]
+    #[arg(long, value_name = "COUNT", help_heading = "Audit")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rows: Option<usize>,
     /// Probability that the bound holds
     #[arg(long, value_name = "SHARE", default_value_t = 0.95, help_heading = "Audit", value_parser = values::probability)]
     confidence: f64,
@@ -85,11 +90,22 @@ pub(super) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let rows = data::rows(files, &task, Labels::Required, term)?;
     let student = tune::load(&args.tune, &source, term)?;
     let encoder = student.encoder(&task, args.tune.num_virtual_tokens)?;
-    let (planted, examples) = plant(&args, &student, classes, rows.encode(&encoder)?)?;
+    let (planted, mut others) = plant(&args, &student, classes, rows.encode(&encoder)?)?;
+    if let Some(most) = args.rows {
+        SplitMix64::new(args.tune.seed.into()).shuffle(&mut others);
+        others.truncate(most);
+    }
+    term.note(format!(
+        "{} canaries, about half of them planted among {} rows",
+        args.canaries,
+        others.len()
+    ));
+    let examples = planted.with(others);
     let verdict = attack(&args, &student, &encoder, &planted, examples, term)?;
     say(&verdict, args.tune.json)
 }
 
+/// Canaries, and the rows that are none.
 fn plant(
     args: &Args,
     student: &Loaded,
@@ -107,9 +123,7 @@ fn plant(
             )
         }
     };
-    let planted = Planted::new(canaries, seed()?);
-    let examples = planted.with(rest);
-    Ok((planted, examples))
+    Ok((Planted::new(canaries, seed()?), rest))
 }
 
 /// The audit's confidence rests on coins that nothing else knows.
