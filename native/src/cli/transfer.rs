@@ -43,6 +43,10 @@ Example:
 
 About a hundred public rows are enough. Killed? Run it again with --resume.
 
+Of tasks with classes in minutes, without a GPU; the settings of docs/experiments.md:
+  post-native transfer … --words classes --alpha 1 --change-since sentence --steps 100 --batch 16 \\
+    --learning-rate 1e-2 --decay
+
 Between models of two tokenizers or widths:
   post-native transfer --student small/ --teacher large/ --prompt prompt.zip --public reviews.csv \\
     --task sst2 --words labels --init relative
@@ -78,7 +82,7 @@ pub(crate) struct Args {
     /// not to be chosen by private data
     #[arg(long, value_name = "ALPHA", default_value_t = 0.5, help_heading = "Training", value_parser = values::fraction)]
     alpha: f64,
-    /// What α's change is counted from, on both sides
+    /// What the change that α speaks of is counted from, for both models
     #[arg(long, value_enum, default_value_t = Since::ZeroShot, help_heading = "Training")]
     #[serde(default, skip_serializing_if = "Since::is_zero_shot")]
     change_since: Since,

@@ -70,7 +70,7 @@ pub(crate) struct Args {
     /// changes in the student's logits is added to the model's own (z + z_s^p − z_s)
     #[arg(long, value_name = "MODEL")]
     student: Option<ModelSource>,
-    /// With --student: what the change is counted from, on both sides
+    /// With --student: what the change is counted from, for both models
     #[arg(long, value_enum, default_value_t = Since::ZeroShot)]
     #[serde(default, skip_serializing_if = "Since::is_zero_shot")]
     change_since: Since,

@@ -126,6 +126,25 @@ fn calibrated_answers_look_at_public_rows_and_share_the_transfer() {
 }
 
 #[test]
+fn logit_arithmetic_since_the_sentence_says_so_and_runs_the_student_beside() {
+    let folder = tempfile::tempdir().unwrap();
+    let both = "\"logit-arithmetic\", \"sentence-logit-arithmetic\"";
+    let plan = plan(&files(folder.path())("").replace("\"post\"", both));
+    let of = |method: Method| {
+        let row = plan.rows.iter().find(|row| row.method == method).unwrap();
+        plan.job(&row.eval).unwrap().settings.clone()
+    };
+    let since = |method| of(method).get("change_since").map(ToString::to_string);
+    assert_eq!(since(Method::LogitArithmetic), None);
+    assert_eq!(
+        since(Method::SentenceLogitArithmetic).as_deref(),
+        Some("\"sentence\"")
+    );
+    let student = |method| of(method).contains_key("student");
+    assert!(student(Method::SentenceLogitArithmetic) && !student(Method::Direct));
+}
+
+#[test]
 fn public_sets_may_have_columns_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
     let all = files(folder.path())("").replace("\"post\"", "\"post\", \"calibrated\"");
