@@ -121,11 +121,11 @@ fn canaries_are_still_there() {
     assert_eq!(found["guesses"]["canaries"], 8);
     assert_eq!(found["refuted"], false);
     // Few rows beside them, and they can be seen.
-    let args = place.args(&format!("{line} --rows 3"));
+    let args = place.args(&format!("{line} --rows 9"));
     let output = post(&args.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(output.status.success());
     let said = stderr(&output);
-    assert!(said.contains("planted among 3 rows"), "{said}");
+    assert!(said.contains("planted among 9 rows"), "{said}");
     let args = place.args(&format!("{line} --rank 2"));
     let output = post(&args.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(output.status.code(), Some(2));
