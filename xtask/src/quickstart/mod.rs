@@ -126,7 +126,7 @@ fn finish(program: &Path, phase: &Phase, folder: &Path) -> Result<Duration> {
             .ok()
             .and_then(|text| text.trim().parse().ok())
             .unwrap_or(0.0);
-        say(&format!("{}: done before", phase.what));
+        say(&format!("{}: done before{}", phase.what, outdated(phase)));
         return Ok(Duration::from_secs_f64(seconds));
     }
     say(&phase.what);
@@ -141,6 +141,20 @@ fn finish(program: &Path, phase: &Phase, folder: &Path) -> Result<Duration> {
     write(&kept, &format!("{:.1}\n", took.as_secs_f64()))?;
     say(&format!("took {}", minutes(took)));
     Ok(took)
+}
+
+/// What to do where a phase was done with an older file of settings: nothing is thrown away unasked.
+fn outdated(phase: &Phase) -> String {
+    let written = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).ok();
+    let recipe = phase.recipe.as_deref();
+    match (recipe, recipe.and_then(written), written(&phase.done)) {
+        (Some(recipe), Some(changed), Some(done)) if changed > done => format!(
+            ", but {} was changed since; to do it again, remove {} and what was measured with it in eval/",
+            recipe.display(),
+            phase.done.parent().unwrap_or(&phase.done).display()
+        ),
+        _ => String::new(),
+    }
 }
 
 /// Runs a command and keeps its standard output, if it succeeds.
@@ -166,4 +180,44 @@ fn write(path: &Path, text: &str) -> Result<()> {
     fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).with_context(failed)?;
     fs::write(&partial, text).with_context(failed)?;
     fs::rename(&partial, path).with_context(failed)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs::File;
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn settings_that_changed_since_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let [recipe, done] = ["transfer.toml", "done.json"].map(|name| folder.path().join(name));
+        let phase = Phase {
+            name: "transfer".into(),
+            what: "Transferring".into(),
+            args: Vec::new(),
+            recipe: Some(recipe.clone()),
+            done: done.clone(),
+            measures: None,
+        };
+        let now = SystemTime::now();
+        let written = |path: &Path, ago: u64| {
+            let time = now - Duration::from_secs(ago);
+            File::create(path).unwrap().set_modified(time).unwrap();
+        };
+        written(&done, 20);
+        written(&recipe, 30);
+        assert_eq!(outdated(&phase), "");
+        written(&recipe, 10);
+        let said = outdated(&phase);
+        assert!(said.contains("transfer.toml was changed since"), "{said}");
+        assert!(said.contains(&folder.path().display().to_string()));
+        let without = Phase {
+            recipe: None,
+            ..phase
+        };
+        assert_eq!(outdated(&without), "");
+    }
 }

@@ -21,6 +21,8 @@ pub(super) struct Phase {
     /// What it does, for people.
     pub(super) what: String,
     pub(super) args: Vec<String>,
+    /// Settings that it reads from a file of the repository.
+    pub(super) recipe: Option<PathBuf>,
     /// There once the phase is finished.
     pub(super) done: PathBuf,
     /// An evaluation: its standard output is kept in `done`, and is a result.
@@ -118,6 +120,7 @@ impl Places<'_> {
             name: "bundle".to_owned(),
             what: "Making the student's bundle".to_owned(),
             args: self::bundle(student, self.teacher, bundle),
+            recipe: None,
             done: bundle.to_owned(),
             measures: None,
         }
@@ -178,6 +181,7 @@ impl Places<'_> {
             name,
             what,
             args,
+            recipe: Some(recipe),
             done: run.join("done.json"),
             measures: None,
         }
@@ -204,6 +208,7 @@ impl Places<'_> {
             name: format!("eval-{}", key.name()),
             what: format!("Measuring {}", key.name()),
             args,
+            recipe: None,
             done: self
                 .folder
                 .join("eval")
