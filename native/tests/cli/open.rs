@@ -169,6 +169,10 @@ fn what_needs_classes_or_a_writer_says_so() {
         &format!("{eval} --student @distill/student --prompt @none"),
         &["--student works on class logits", "hint:"],
     );
+    usage(
+        &format!("{eval} --change-since sentence"),
+        &["--change-since works on class logits", "hint:"],
+    );
     let needs = &["`open`", "needs classes", "[[classes]]"];
     place.refused(
         "score --student @distill/student --prompt @none --task @open.toml --public @open.csv",

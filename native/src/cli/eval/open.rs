@@ -30,12 +30,15 @@ struct Written {
 /// Refuses settings that only classes have a use for.
 ///
 /// # Errors
-/// For a student beside the model, and for rows to calibrate by.
+/// For a student beside the model, what its prompt's change is counted from, and rows to calibrate by.
 pub(super) fn check(args: &Args) -> Result<()> {
-    let unfit = match (&args.student, args.calibrate.as_slice()) {
-        (Some(_), _) => "--student",
-        (None, [_, ..]) => "--calibrate",
-        (None, []) => return Ok(()),
+    let asked = [
+        ("--student", args.student.is_some()),
+        ("--change-since", !args.change_since.is_zero_shot()),
+        ("--calibrate", !args.calibrate.is_empty()),
+    ];
+    let Some((unfit, _)) = asked.into_iter().find(|(_, asked)| *asked) else {
+        return Ok(());
     };
     Err(Usage(format!(
         "{unfit} works on class logits, and this task is answered with text of its own"
