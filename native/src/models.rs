@@ -216,14 +216,18 @@ impl Loaded {
         Ok(tune::text_init(&self.lm, encoder, length)?)
     }
 
-    /// The prompt that repeats the task's sentence, of another's length and at its place.
+    /// The task's sentence in `length` virtual tokens, at its place.
     ///
     /// # Errors
     /// When the task doesn't fit the model, or the sentence has no tokens.
-    pub(crate) fn sentence_like(&self, task: &Task, prompt: &SoftPrompt) -> Result<SoftPrompt> {
-        let length = prompt.num_virtual_tokens();
+    pub(crate) fn sentence(
+        &self,
+        task: &Task,
+        length: usize,
+        place: PromptPlace,
+    ) -> Result<SoftPrompt> {
         let sentence = self.text_init(&self.encoder(task, length)?, length)?;
-        Ok(sentence.with_place(prompt.place()))
+        Ok(sentence.with_place(place))
     }
 
     /// What PEFT wants to know of the model.

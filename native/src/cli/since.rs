@@ -36,7 +36,10 @@ impl Since {
     ) -> Result<Option<SoftPrompt>> {
         match self {
             Self::ZeroShot => Ok(None),
-            Self::Sentence => model.sentence_like(task, prompt).map(Some),
+            Self::Sentence => {
+                let sentence = model.sentence(task, prompt.num_virtual_tokens(), prompt.place());
+                sentence.map(Some)
+            }
         }
     }
 }

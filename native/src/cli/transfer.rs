@@ -285,7 +285,7 @@ impl Inputs {
                     .hint("start from its place among common words instead: --init relative")?;
                 Ok(prompt.clone())
             }
-            Init::Text => teacher.sentence_like(&self.task, prompt),
+            Init::Text => teacher.sentence(&self.task, prompt.num_virtual_tokens(), prompt.place()),
             Init::Relative => {
                 let config = RelativeConfig {
                     nearest: args.nearest.map(|words| words as usize),

@@ -120,7 +120,7 @@ fn canaries_are_still_there() {
     let found = place.done(line);
     assert_eq!(found["guesses"]["canaries"], 8);
     assert_eq!(found["refuted"], false);
-    // Few rows beside them, and they can be seen.
+    // Among few rows, where that is asked for.
     let args = place.args(&format!("{line} --rows 9"));
     let output = post(&args.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(output.status.success());

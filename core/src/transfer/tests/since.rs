@@ -85,9 +85,9 @@ fn a_teachers_states_say_what_they_are_behind() {
         fingerprint(&one.clone().with_place(PromptPlace::AfterBos))
     );
     let states = counted(&one, [&one, &other]).teacher_states().unwrap();
-    let damaged = |error| matches!(error, Err(TransferError::State(StateError::Settings)));
+    let refused = |error| matches!(error, Err(TransferError::State(StateError::Settings)));
     let mut without = Constants::new(&examples(14), &examples(14)).unwrap();
-    assert!(damaged(without.recall(&states, 20)));
+    assert!(refused(without.recall(&states, 20)));
     let fresh = Constants::new(&examples(14), &examples(14)).unwrap();
     let mut fresh = fresh.since(other.clone(), other);
     fresh.recall(&states, 20).unwrap();

@@ -6,12 +6,11 @@ use anyhow::{Context, Result};
 use clap::{ArgMatches, ValueEnum};
 use post_core::audit::{Attack, Claim, Planted, Verdict, flipped, random_sequences};
 use post_core::dp::Plan;
-use post_core::optim::SplitMix64;
 use post_core::task::{Encoder, Example, Labels};
 use post_core::tune::{Optimizer, Privacy, Tuner};
 use serde::{Deserialize, Serialize};
 
-use super::{thrown_away, tune, values};
+use super::{draw, thrown_away, tune, values};
 use crate::failure::{Hint, Usage};
 use crate::models::Loaded;
 use crate::progress::Progress;
@@ -91,10 +90,7 @@ pub(super) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let student = tune::load(&args.tune, &source, term)?;
     let encoder = student.encoder(&task, args.tune.num_virtual_tokens)?;
     let (planted, mut others) = plant(&args, &student, classes, rows.encode(&encoder)?)?;
-    if let Some(most) = args.rows {
-        SplitMix64::new(args.tune.seed.into()).shuffle(&mut others);
-        others.truncate(most);
-    }
+    draw(&mut others, args.rows, args.tune.seed);
     term.note(format!(
         "{} canaries, about half of them planted among {} rows",
         args.canaries,

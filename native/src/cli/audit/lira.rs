@@ -7,13 +7,12 @@ use clap::ArgMatches;
 use post_core::audit::{lira, roc};
 use post_core::dp::Plan;
 use post_core::dp::receipt::sha256;
-use post_core::optim::SplitMix64;
 use post_core::prompt::SoftPrompt;
 use post_core::task::{Encoder, Example, Label, Labels};
 use post_core::tune::{ClassHead, Classifier, PlainTraining, Privacy, Setup, Student, Tuner};
 use serde::{Deserialize, Serialize};
 
-use super::{thrown_away, tune};
+use super::{draw, thrown_away, tune};
 use crate::failure::{Hint, Usage};
 use crate::findings::{Allowed, Lira, with_interval};
 use crate::models::Loaded;
@@ -94,10 +93,7 @@ pub(super) fn run(typed: Args, matches: &ArgMatches, term: &Terminal) -> Result<
     let encoder = student.encoder(&task, args.tune.num_virtual_tokens)?;
     let mut examples = rows.encode(&encoder)?;
     let others = tune::others(&args.tune, &task, &student, term)?;
-    if let Some(most) = args.rows {
-        SplitMix64::new(args.tune.seed.into()).shuffle(&mut examples);
-        examples.truncate(most);
-    }
+    draw(&mut examples, args.rows, args.tune.seed);
     let attack = Shadows {
         args: &args,
         student: &student,

@@ -7,6 +7,8 @@ mod min_k;
 use anyhow::Result;
 use clap::{ArgMatches, Subcommand};
 use post_core::dp::{Entropy, Ledger, Plan};
+use post_core::optim::SplitMix64;
+use post_core::task::Example;
 use post_core::tune::Privacy;
 use toml::Table;
 
@@ -59,6 +61,14 @@ pub(crate) fn check(attack: &str, settings: &Table) -> Result<()> {
         "audit canaries" => config::check::<canaries::Args>(settings),
         "audit lira" => config::check::<lira::Args>(settings),
         _ => config::check::<min_k::Args>(settings),
+    }
+}
+
+/// At most `most` of the examples, drawn by `seed`; all where nothing is said.
+fn draw(examples: &mut Vec<Example>, most: Option<usize>, seed: u32) {
+    if let Some(most) = most {
+        SplitMix64::new(seed.into()).shuffle(examples);
+        examples.truncate(most);
     }
 }
 

@@ -121,8 +121,7 @@ impl Measured<'_> {
             (None, Some(tokens)) => {
                 let tokens = tokens as usize;
                 let place = self.args.prompt_place.unwrap_or(model.prompt_place);
-                let encoder = model.encoder(self.task, tokens)?;
-                let sentence = model.text_init(&encoder, tokens)?.with_place(place);
+                let sentence = model.sentence(self.task, tokens, place)?;
                 model.fits(&sentence)?;
                 Ok(Some(sentence))
             }
